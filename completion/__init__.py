@@ -1,0 +1,1 @@
+"""From a completion request to a suggestion, or to the reason for none. Knows no protocol."""

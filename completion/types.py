@@ -1,0 +1,328 @@
+"""The values that cross the pipeline: snapshots and requests in, outcomes out.
+
+Everything here is immutable, so it may cross threads. Offsets count code points; nothing in this
+module knows LSP positions, token ids or tensors.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class TriggerKind(StrEnum):
+    """What made the client ask."""
+
+    INVOKED = "invoked"
+    AUTOMATIC = "automatic"
+
+
+class FinishReason(StrEnum):
+    """Why generation ended."""
+
+    STOP = "stop"  # the model or a stop rule ended it
+    LENGTH = "length"
+    DEADLINE = "deadline"
+
+
+class Exactness(StrEnum):
+    """Whether the prompt's cache equals a fresh prefill of the same prompt."""
+
+    EXACT = "exact"
+    PATCHED = "patched"
+
+
+class SuggestionSource(StrEnum):
+    """Where a suggestion came from."""
+
+    ENGINE = "engine"
+    CACHE = "cache"
+    TYPING_AS_SUGGESTED = "typing_as_suggested"
+    PREFETCH = "prefetch"
+
+
+class NoSuggestionReason(StrEnum):
+    """Every reason for showing nothing; ``explain_reason`` gives the sentence a user reads."""
+
+    DISABLED = "disabled"
+    LOADING = "loading"
+    MIDDLE_OF_WORD = "middle_of_word"
+    TEXT_RIGHT_OF_CURSOR = "text_right_of_cursor"
+    SELECTED_ITEM_MISMATCH = "selected_item_mismatch"
+    EMPTY_DOCUMENT = "empty_document"
+    EMPTY_OUTPUT = "empty_output"
+    BLANK_OUTPUT = "blank_output"
+    REPEATS_SUFFIX = "repeats_suffix"
+    REPEATS_PREFIX = "repeats_prefix"
+    REPETITIVE_OUTPUT = "repetitive_output"
+    FORCED_TEXT_IMPOSSIBLE = "forced_text_impossible"
+    DEADLINE_BEFORE_FIRST_LINE = "deadline_before_first_line"
+    ENGINE_ERROR = "engine_error"
+
+
+_EXPLANATIONS = {
+    NoSuggestionReason.DISABLED: "completion is switched off for this language or document",
+    NoSuggestionReason.LOADING: "the model is still loading",
+    NoSuggestionReason.MIDDLE_OF_WORD: "the cursor stands inside a word; ask explicitly to complete here",
+    NoSuggestionReason.TEXT_RIGHT_OF_CURSOR: (
+        "code stands to the right of the cursor; ask explicitly to complete here"
+    ),
+    NoSuggestionReason.SELECTED_ITEM_MISMATCH: (
+        "the item selected in the editor's list does not continue the text at the cursor"
+    ),
+    NoSuggestionReason.EMPTY_DOCUMENT: "the document is empty, there is nothing to continue",
+    NoSuggestionReason.EMPTY_OUTPUT: "the model ended at once: it sees nothing to insert here",
+    NoSuggestionReason.BLANK_OUTPUT: "the model produced only blank text",
+    NoSuggestionReason.REPEATS_SUFFIX: "the model repeated the text that already follows the cursor",
+    NoSuggestionReason.REPEATS_PREFIX: "the model repeated the lines above the cursor",
+    NoSuggestionReason.REPETITIVE_OUTPUT: "the model ran into a loop",
+    NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE: "the model has no tokens that continue the text at the cursor",
+    NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE: "the deadline passed before any text was ready",
+    NoSuggestionReason.ENGINE_ERROR: "the engine failed; the log holds the error",
+}
+
+
+def explain_reason(reason: NoSuggestionReason) -> str:
+    """Return the sentence that tells a user why nothing was shown."""
+    return _EXPLANATIONS[reason]
+
+
+@dataclass(frozen=True, slots=True)
+class TextEdit:
+    """One replacement: ``text[start:end]`` of the predecessor became ``inserted``.
+
+    Offsets are code points in the text as it stood just before this edit, so a list of edits is
+    applied in order.
+    """
+
+    start: int
+    end: int
+    inserted: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSnapshot:
+    """A document at one version.
+
+    ``edits`` lead from version ``base_version`` to this one; an empty tuple with ``base_version``
+    ``None`` means the text arrived whole.
+    """
+
+    uri: str
+    version: int
+    language_id: str
+    text: str
+    path: str | None = None
+    edits: tuple[TextEdit, ...] = ()
+    base_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedItem:
+    """The item highlighted in the editor's own list: it replaces ``text[start:end]``."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """One question: what belongs at ``offset`` of ``document``?
+
+    ``None`` in an optional limit means: the configured default.
+    """
+
+    request_id: str
+    document: DocumentSnapshot
+    offset: int
+    trigger: TriggerKind = TriggerKind.AUTOMATIC
+    selected_item: SelectedItem | None = None
+    num_candidates: int = 1
+    max_new_tokens: int | None = None
+    deadline_ms: float | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    use_retrieval: bool = True
+    use_speculation: bool = True
+    use_patching: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.offset <= len(self.document.text):
+            raise ValueError(
+                f"offset {self.offset} lies outside the document, which has "
+                f"{len(self.document.text)} characters"
+            )
+        if not 1 <= self.num_candidates <= 16:
+            raise ValueError(f"num_candidates is {self.num_candidates}; it must be 1 to 16")
+
+    @property
+    def prefix(self) -> str:
+        """The text before the cursor."""
+        return self.document.text[: self.offset]
+
+    @property
+    def suffix(self) -> str:
+        """The text after the cursor."""
+        return self.document.text[self.offset :]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionTimings:
+    """Milliseconds spent per stage."""
+
+    total: float = 0.0
+    retrieval: float = 0.0
+    prompt: float = 0.0
+    patch: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStats:
+    """How many prompt tokens were reused, patched and computed; they add up to ``num_tokens``."""
+
+    num_tokens: int = 0
+    num_cached_tokens: int = 0
+    num_patched_tokens: int = 0
+    num_new_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculationStats:
+    """Forward passes of the decode loop, and what drafting contributed."""
+
+    num_forward_passes: int = 0
+    num_draft_tokens: int = 0
+    num_accepted_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContextChunk:
+    """A stretch of another file shown to the model. Lines are 1-based and inclusive."""
+
+    path: str
+    start_line: int
+    end_line: int
+    text: str
+    score: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One alternative text; ``logprob`` is the sum over its tokens, in nats."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionTrace:
+    """What every outcome reports about how it came about."""
+
+    model: str = ""
+    exactness: Exactness = Exactness.EXACT
+    prompt: PromptStats = field(default_factory=PromptStats)
+    timings_ms: CompletionTimings = field(default_factory=CompletionTimings)
+    speculation: SpeculationStats = field(default_factory=SpeculationStats)
+    context: tuple[ContextChunk, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Text to insert.
+
+    ``text`` replaces ``document.text[replace_start:replace_end]``; for a plain insertion both equal
+    the request's offset. ``confidence`` is the geometric mean of the token probabilities.
+    """
+
+    request_id: str
+    text: str
+    replace_start: int
+    replace_end: int
+    candidates: tuple[Candidate, ...]
+    confidence: float
+    finish_reason: FinishReason
+    source: SuggestionSource
+    trace: CompletionTrace
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuggestion:
+    """Nothing to show, and why. ``detail`` names the filter or the error, if one is to blame."""
+
+    request_id: str
+    reason: NoSuggestionReason
+    detail: str = ""
+    trace: CompletionTrace = field(default_factory=CompletionTrace)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The client took the request back, or a newer one superseded it."""
+
+    request_id: str
+    superseded: bool = False
+    trace: CompletionTrace = field(default_factory=CompletionTrace)
+
+
+CompletionOutcome = Suggestion | NoSuggestion | Cancelled
+
+
+class WorkCancelled(Exception):  # noqa: N818 - an outcome travelling up the stack, not an error
+    """Raised inside engine work whose token was cancelled; never crosses the service."""
+
+
+class CancellationToken:
+    """A flag that any thread may set and the engine polls between layers, chunks and steps."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the work to end; idempotent."""
+        self._event.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether someone asked the work to end."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise ``WorkCancelled`` if someone asked the work to end."""
+        if self._event.is_set():
+            raise WorkCancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in monotonic time; ``None`` never passes."""
+
+    at: float | None = None
+
+    @classmethod
+    def after_ms(cls, milliseconds: float | None) -> Deadline:
+        """Return the deadline ``milliseconds`` from now."""
+        return cls(None if milliseconds is None else time.monotonic() + milliseconds / 1000)
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the time is up."""
+        return self.at is not None and time.monotonic() >= self.at
+
+
+def apply_edits(text: str, edits: Sequence[TextEdit]) -> str:
+    """Return ``text`` after ``edits``, each in the coordinates its predecessor left."""
+    for edit in edits:
+        text = text[: edit.start] + edit.inserted + text[edit.end :]
+    return text
