@@ -1,0 +1,102 @@
+"""Rotary position embedding on interleaved pairs.
+
+Checkpoints store a head as two halves (dimension ``i`` pairs with ``i + head_dim / 2``).
+``models.layout`` reorders the rows of the query and key projections once, so that pairs lie side by
+side here and a rotation is one complex multiplication. Scores do not change: the same permutation
+is applied to queries and keys.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from models.config import RopeConfig, RopeKind
+
+
+def inverse_frequencies(rope: RopeConfig, head_dim: int) -> Tensor:
+    """Return the angle per position of each pair, [head_dim // 2], float32.
+
+    Source: Su et al. 2021, arXiv:2104.09864; Llama 3.1 for ``llama3``; Peng et al. 2023,
+    arXiv:2309.00071 for ``yarn``.
+    """
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
+    plain = 1.0 / rope.theta**exponents
+    if rope.kind is RopeKind.LINEAR:
+        return plain / rope.factor
+    if rope.kind is RopeKind.LLAMA3:
+        return _llama3(plain, rope)
+    if rope.kind is RopeKind.YARN:
+        return _yarn(plain, rope, head_dim)
+    return plain
+
+
+def _llama3(plain: Tensor, rope: RopeConfig) -> Tensor:
+    # Long waves are slowed by `factor`, short ones kept, those between blended linearly in the
+    # number of turns they make over the original context.
+    turns = rope.original_max_positions * plain / (2 * math.pi)
+    blend = (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor)
+    blend = blend.clamp(0.0, 1.0)
+    return (1 - blend) * plain / rope.factor + blend * plain
+
+
+def _yarn(plain: Tensor, rope: RopeConfig, head_dim: int) -> Tensor:
+    def pair_with_turns(num_turns: float) -> float:
+        wavelength = rope.original_max_positions / (num_turns * 2 * math.pi)
+        return head_dim * math.log(wavelength) / (2 * math.log(rope.theta))
+
+    low, high = pair_with_turns(rope.beta_fast), pair_with_turns(rope.beta_slow)
+    if rope.truncate:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, head_dim - 1)
+    width = max(high - low, 0.001)
+    pairs = torch.arange(head_dim // 2, dtype=torch.float32)
+    interpolate = ((pairs - low) / width).clamp(0.0, 1.0)
+    return interpolate * plain / rope.factor + (1 - interpolate) * plain
+
+
+class Rotary:
+    """Rotations of one model; positions in, unit complex numbers out."""
+
+    def __init__(self, rope: RopeConfig, head_dim: int, device: torch.device) -> None:
+        # float64 angles: at position 30,000 a float32 product is already off by 1e-3 radians.
+        self._inv_freq = inverse_frequencies(rope, head_dim).double().to(device)
+        self._attention_factor = rope.attention_factor
+
+    def table(self, positions: Tensor) -> Tensor:
+        """Return the rotations to ``positions``, [num_tokens, 1, head_dim // 2], complex64.
+
+        The magnitude is YaRN's attention factor, 1 for every other kind.
+        """
+        return self._unit(positions) * self._attention_factor
+
+    def shift_table(self, deltas: Tensor) -> Tensor:
+        """Return the rotations by ``deltas`` positions, shaped as ``table``, of magnitude 1."""
+        return self._unit(deltas)
+
+    def _unit(self, positions: Tensor) -> Tensor:
+        angles = positions.double()[:, None, None] * self._inv_freq
+        return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
+
+
+def rotate(heads: Tensor, table: Tensor) -> Tensor:
+    """Return ``heads`` rotated by ``table``, as float32.
+
+    Args:
+        heads: Queries or keys, [num_tokens, num_heads, head_dim], pairs interleaved.
+        table: [num_tokens, 1, head_dim // 2], complex64.
+    """
+    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * table).flatten(-2)
+
+
+def interleave_halves(rows: Tensor, head_dim: int) -> Tensor:
+    """Return rows reordered from two halves per head to interleaved pairs.
+
+    Args:
+        rows: [num_heads * head_dim, ...]: a projection's weight, its bias, or a per-head norm.
+    """
+    heads = rows.unflatten(0, (-1, 2, head_dim // 2))
+    return heads.transpose(1, 2).reshape(rows.shape)
