@@ -1,0 +1,1 @@
+"""Measurements behind every figure that fimble states; run from the repository root."""
