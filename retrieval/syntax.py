@@ -1,0 +1,258 @@
+"""A parsed document and the few questions completion asks about the place of the cursor.
+
+Offsets are code points, as everywhere; tree-sitter counts bytes of UTF-8, and the mapping between
+the two lives here and nowhere else. Broken source is the normal case while someone types, so no
+question raises on it. This module knows nothing of requests or models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import tree_sitter
+
+from retrieval.languages import BlockStyle, Language, load_grammar
+
+_COMMENTS = frozenset({"comment", "line_comment", "block_comment"})
+_STRINGS = frozenset(
+    {
+        "string",
+        "string_literal",
+        "template_string",
+        "character_literal",
+        "char_literal",
+        "rune_literal",
+        "raw_string_literal",
+        "interpreted_string_literal",
+        "system_lib_string",
+        "regex",
+    }
+)
+_CODE_INSIDE_STRINGS = frozenset({"interpolation", "template_substitution"})
+_BLOCKS = frozenset(
+    {
+        "block",
+        "statement_block",
+        "compound_statement",
+        "class_body",
+        "constructor_body",
+        "interface_body",
+        "enum_body",
+        "switch_body",
+        "switch_block",
+        "match_block",
+        "declaration_list",
+        "field_declaration_list",
+        "object_type",
+    }
+)
+_FUNCTIONS = frozenset(
+    {
+        "function_definition",
+        "function_declaration",
+        "function_expression",
+        "function_item",
+        "generator_function_declaration",
+        "method_definition",
+        "method_declaration",
+        "constructor_declaration",
+        "arrow_function",
+        "func_literal",
+        "lambda_expression",
+        "closure_expression",
+    }
+)
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
+_SUITE_HEADERS = ("_statement", "_definition", "_clause")
+_SUITE_KEYWORD = re.compile(
+    r"\s*(async|case|class|def|elif|else|except|finally|for|if|match|try|while|with)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch ``text[start:end]`` and the grammar's name for it."""
+
+    kind: str
+    start: int
+    end: int
+
+
+class SyntaxTree:
+    """One version of a document, parsed. Immutable: an edit yields a new tree."""
+
+    __slots__ = ("_source", "_tree", "language", "text")
+
+    def __init__(
+        self, language: Language, text: str, source: bytes, tree: tree_sitter.Tree
+    ) -> None:
+        self.language = language
+        self.text = text
+        self._source = source
+        self._tree = tree
+
+    @classmethod
+    def parse(cls, language: Language, text: str) -> SyntaxTree:
+        """Return the tree of ``text``; lone surrogates are kept, so offsets stay right."""
+        source = _encode(text)
+        parser = tree_sitter.Parser(load_grammar(language))
+        return cls(language, text, source, parser.parse(source))
+
+    def edited(self, edits: Sequence[tuple[int, int, str]]) -> SyntaxTree:
+        """Return the tree after ``edits``; what they did not touch is not parsed again.
+
+        Each edit is (start, end, inserted) in the offsets its predecessor left behind.
+        """
+        tree = self._tree.copy()
+        text = self.text
+        source = self._source
+        for start, end, inserted in edits:
+            start_byte = _byte_offset(text, start)
+            old_end_byte = start_byte + len(_encode(text[start:end]))
+            addition = _encode(inserted)
+            new_source = source[:start_byte] + addition + source[old_end_byte:]
+            new_end_byte = start_byte + len(addition)
+            tree.edit(
+                start_byte,
+                old_end_byte,
+                new_end_byte,
+                _point(source, start_byte),
+                _point(source, old_end_byte),
+                _point(new_source, new_end_byte),
+            )
+            text = text[:start] + inserted + text[end:]
+            source = new_source
+        parser = tree_sitter.Parser(load_grammar(self.language))
+        return SyntaxTree(self.language, text, source, parser.parse(source, tree))
+
+    def node_at(self, offset: int) -> Span:
+        """Return the smallest named node that ``offset`` lies in or touches."""
+        node = next(self._ancestors(offset), self._tree.root_node)
+        return self._span(node)
+
+    def in_comment(self, offset: int) -> bool:
+        """Whether text typed at ``offset`` becomes part of a comment."""
+        byte = _byte_offset(self.text, offset)
+        for node in self._touching(offset):
+            if node.type in _COMMENTS and node.start_byte < byte:
+                closed = self._source[node.start_byte : node.end_byte].endswith(b"*/")
+                if byte < node.end_byte or (byte == node.end_byte and not closed):
+                    return True
+        return False
+
+    def in_string(self, offset: int) -> bool:
+        """Whether text typed at ``offset`` becomes part of a string; its interpolations are code."""
+        byte = _byte_offset(self.text, offset)
+        for node in self._ancestors(offset):
+            if not node.start_byte < byte < node.end_byte:
+                continue
+            if node.type in _CODE_INSIDE_STRINGS:
+                return False
+            if node.type in _STRINGS:
+                return True
+        return False
+
+    def empty_block_at(self, offset: int) -> bool:
+        """Whether ``offset`` stands in a block that was opened and holds nothing yet."""
+        if self.language.block_style is BlockStyle.BRACES:
+            return self._braces_are_empty(offset)
+        return self._suite_is_empty(offset)
+
+    def enclosing_block(self, offset: int) -> Span | None:
+        """Return the innermost block around ``offset``, braces included, or ``None`` at top level."""
+        return self._enclosing(offset, _BLOCKS)
+
+    def enclosing_function(self, offset: int) -> Span | None:
+        """Return the innermost function around ``offset``, its header included, or ``None``."""
+        return self._enclosing(offset, _FUNCTIONS)
+
+    def _enclosing(self, offset: int, kinds: frozenset[str]) -> Span | None:
+        byte = _byte_offset(self.text, offset)
+        for node in self._ancestors(offset):
+            if node.type in kinds and node.start_byte < byte <= node.end_byte:
+                return self._span(node)
+        return None
+
+    def _braces_are_empty(self, offset: int) -> bool:
+        before = self.text[:offset].rstrip()
+        after = self.text[offset:].lstrip()
+        if not before.endswith("{") or self.in_comment(len(before)):
+            return False
+        return not after or after.startswith("}") or self._is_unclosed(len(before))
+
+    def _is_unclosed(self, offset: int) -> bool:
+        """Whether the brace that ends before ``offset`` lacks its partner."""
+        byte = _byte_offset(self.text, offset)
+        node = self._tree.root_node.descendant_for_byte_range(byte - 1, byte)
+        parent = node.parent if node is not None else None
+        if parent is None or parent.type == "ERROR":
+            return True
+        last = parent.children[-1]
+        return last.is_missing or last.type != "}"
+
+    def _suite_is_empty(self, offset: int) -> bool:
+        header = self.text[:offset].rstrip()
+        if not header.endswith(":") or not self._colon_opens_suite(len(header)):
+            return False
+        header_line = header[header.rfind("\n") + 1 :]
+        following = _first_filled_line(self.text[offset:])
+        return following is None or _indentation(following) <= _indentation(header_line)
+
+    def _colon_opens_suite(self, end: int) -> bool:
+        byte = _byte_offset(self.text, end)
+        colon = self._tree.root_node.descendant_for_byte_range(byte - 1, byte)
+        if colon is None or colon.type != ":" or colon.parent is None:
+            return False
+        if colon.parent.type == "ERROR":
+            line = self.text[self.text.rfind("\n", 0, end) + 1 : end]
+            return _SUITE_KEYWORD.match(line) is not None
+        return colon.parent.type.endswith(_SUITE_HEADERS)
+
+    def _touching(self, offset: int) -> Iterator[tree_sitter.Node]:
+        yield from self._ancestors(offset)
+        if offset > 0:
+            yield from self._ancestors(offset - 1)
+
+    def _ancestors(self, offset: int) -> Iterator[tree_sitter.Node]:
+        byte = _byte_offset(self.text, offset)
+        node = self._tree.root_node.named_descendant_for_byte_range(byte, byte)
+        while node is not None:
+            yield node
+            node = node.parent
+
+    def _span(self, node: tree_sitter.Node) -> Span:
+        return Span(
+            node.type,
+            _code_points(self._source, node.start_byte),
+            _code_points(self._source, node.end_byte),
+        )
+
+
+def _first_filled_line(text: str) -> str | None:
+    """Return the first line below the current one that is not blank."""
+    return next((line for line in text.split("\n")[1:] if line.strip()), None)
+
+
+def _indentation(line: str) -> int:
+    expanded = line.expandtabs(8)
+    return len(expanded) - len(expanded.lstrip())
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _byte_offset(text: str, offset: int) -> int:
+    return offset if text.isascii() else len(_encode(text[:offset]))
+
+
+def _code_points(source: bytes, byte: int) -> int:
+    # Dropping continuation bytes counts characters without decoding, so it cannot fail.
+    return byte if source.isascii() else len(source[:byte].translate(None, _CONTINUATION_BYTES))
+
+
+def _point(source: bytes, byte: int) -> tuple[int, int]:
+    row = source.count(b"\n", 0, byte)
+    return row, byte - (source.rfind(b"\n", 0, byte) + 1)
