@@ -13,6 +13,8 @@ from torch import Tensor
 
 INT4_GROUP_SIZE = 32  # the finest group torch's CPU kernel offers; finer is closer to the original
 
+INT4_ROW_BLOCK = 16  # rows the kernel packs together
+
 
 class Precision(StrEnum):
     """How matrices are stored and multiplied."""
@@ -53,7 +55,7 @@ def _encode_int8(name: str, weight: Tensor) -> dict[str, Tensor]:
 
 def _encode_int4(name: str, weight: Tensor) -> dict[str, Tensor]:
     num_rows, num_columns = weight.shape
-    if num_columns % INT4_GROUP_SIZE:
+    if num_columns % INT4_GROUP_SIZE or num_rows % INT4_ROW_BLOCK:
         return _encode_int8(name, weight)
     groups = weight.reshape(num_rows, -1, INT4_GROUP_SIZE)
     low, high = groups.amin(dim=-1), groups.amax(dim=-1)

@@ -1,0 +1,50 @@
+"""Normalisation, split into a vector part and a factor per row.
+
+An RMS norm is ``(x * weight) * factor`` with one factor per row. An integer layer folds the factor
+into its own row scale, so it is never multiplied element by element.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Norm(Protocol):
+    """A normalisation of rows."""
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return ``(y, factor)``; the normalised rows are ``y * factor``, or ``y`` without one."""
+        ...
+
+
+class RmsNorm:
+    """Zhang and Sennrich 2019, arXiv:1910.07467."""
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self._weight = weight
+        self._eps = torch.tensor(eps, device=weight.device)
+        self._mean = 1.0 / weight.shape[0]
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See ``Norm``. Statistics are float32 whatever the dtype of ``x``."""
+        length = torch.linalg.vector_norm(x, 2, -1, keepdim=True, dtype=torch.float32)
+        factor = torch.addcmul(self._eps, length, length, value=self._mean).rsqrt_()
+        if x.dtype is torch.float32:
+            return x * self._weight, factor
+        # Rounding x * weight before the factor would lose bits that the reference keeps.
+        return (x.float() * factor).to(x.dtype) * self._weight, None
+
+
+class LayerNorm:
+    """Ba et al. 2016, arXiv:1607.06450."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, eps: float) -> None:
+        self._weight, self._bias, self._eps = weight, bias, eps
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See ``Norm``."""
+        return F.layer_norm(x, self._weight.shape, self._weight, self._bias, self._eps), None
