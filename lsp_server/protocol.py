@@ -1,0 +1,139 @@
+"""JSON-RPC rules that pygls leaves to its user.
+
+Every request gets exactly one response, also a broken one: bad JSON, wrong parameters, a request
+before ``initialize`` or after ``shutdown``. pygls answers none of these, and the client would wait
+for ever. pygls' own document store is switched off: it takes U+2028 for a line end, and it would
+hold every text a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import cattrs
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+from pygls.protocol import LanguageServerProtocol
+
+logger = logging.getLogger(__name__)
+
+# What pygls would do on these, our handlers in `features` do instead.
+_REPLACED_BUILTINS = (
+    types.TEXT_DOCUMENT_DID_OPEN,
+    types.TEXT_DOCUMENT_DID_CHANGE,
+    types.TEXT_DOCUMENT_DID_CLOSE,
+    types.NOTEBOOK_DOCUMENT_DID_OPEN,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE,
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE,
+    types.EXIT,
+)
+
+# JSON as it comes from the wire: anything at all until it has been structured.
+Json = Any
+
+
+class FimbleProtocol(LanguageServerProtocol):
+    """pygls' protocol, strict about responses and tolerant of nonsense."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for method in _REPLACED_BUILTINS:
+            self.fm.builtin_features.pop(method, None)
+        self._is_initialized = False
+        self.exit_code: int | None = None
+
+    def receive(self, body: bytes) -> str:
+        """Handle the body of one message and return its method, for the log.
+
+        Never raises on anything a client can send.
+        """
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            self.refuse(None, types.ErrorCodes.ParseError, f"not JSON: {type(error).__name__}")
+            return "unreadable"
+        if not _is_message(message):
+            reason = "not a JSON-RPC 2.0 message; batches are not part of LSP"
+            self.refuse(None, types.ErrorCodes.InvalidRequest, reason)
+            return "unreadable"
+        method: str = message.get("method", "response")
+        if method == types.EXIT:
+            self.exit_code = 0 if self._shutdown else 1
+        elif self._is_in_order(message):
+            self._structure_and_handle(message)
+        return method
+
+    def refuse(self, msg_id: int | str | None, code: int, reason: str) -> None:
+        """Answer with an error; ``msg_id`` is ``None`` where the request's id is not known."""
+        logger.warning("refused message %s: %s", msg_id, reason)
+        # Written by hand, as lsprotocol leaves out an id that is None and JSON-RPC wants a null.
+        self._send_data(
+            {"jsonrpc": "2.0", "id": msg_id, "error": {"code": int(code), "message": reason}}
+        )
+
+    def _is_in_order(self, message: Json) -> bool:
+        """Whether LSP allows the message now; a request that it does not allow is refused."""
+        method = message.get("method")
+        if method is None:
+            return True
+        if method == types.INITIALIZE and not self._is_initialized:
+            self._is_initialized = True
+            return True
+        if not self._is_initialized:
+            code, reason = types.ErrorCodes.ServerNotInitialized, "send initialize first"
+        elif method == types.INITIALIZE:
+            code, reason = types.ErrorCodes.InvalidRequest, "initialize was already sent"
+        elif self._shutdown:
+            code, reason = types.ErrorCodes.InvalidRequest, "the server was shut down"
+        else:
+            return True
+        if "id" in message:
+            self.refuse(message["id"], code, f"{method} is out of order: {reason}")
+        else:
+            logger.warning("ignored notification %s: %s", method, reason)
+        return False
+
+    def _structure_and_handle(self, message: Json) -> None:
+        # Read first: structuring may consume parts of the message.
+        method, msg_id = message.get("method"), message.get("id")
+        is_request = method is not None and "id" in message
+        try:
+            structured = self.structure_message(message)
+        except JsonRpcException as error:
+            reason = f"{method or 'response'} has wrong parameters: {_explain(error.__cause__)}"
+            if is_request:
+                self.refuse(msg_id, types.ErrorCodes.InvalidParams, reason)
+            else:
+                logger.warning("ignored: %s", reason)
+            return
+        self.handle_message(structured)
+
+    def cancel_running_requests(self) -> None:
+        """Cancel every request in progress; each client-side wait ends with RequestCancelled."""
+        for future in list(self._request_futures.values()):
+            if isinstance(future, asyncio.Future):
+                future.cancel()
+
+
+def _is_message(message: Json) -> bool:
+    """Whether ``message`` has the outer form of a request, a notification or a response."""
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        return False
+    msg_id = message.get("id")
+    has_good_id = "id" not in message or (
+        isinstance(msg_id, int | str) and not isinstance(msg_id, bool)
+    )
+    if "method" in message:
+        return has_good_id and isinstance(message["method"], str)
+    # A response to an unknown id (null) is an error report of the client: nothing to match it with.
+    return "id" in message and has_good_id and ("result" in message or "error" in message)
+
+
+def _explain(error: BaseException | None) -> str:
+    """Say which fields are wrong by path and kind, without their values: these may be source."""
+    if isinstance(error, cattrs.BaseValidationError):
+        return "; ".join(cattrs.transform_error(error))
+    return type(error).__name__

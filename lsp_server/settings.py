@@ -1,0 +1,171 @@
+"""Every setting with its default, its range and its meaning: the one place that knows them.
+
+A settings tree is complete and frozen: no field may be missing, so nothing below has to ask what
+an absent value means. What the user wrote, which may be little and wrong, is in ``options``.
+``docs/settings.md`` lists the same table; a test compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Annotated, cast, get_type_hints
+
+from completion.types import NoSuggestionReason
+
+
+class Device(StrEnum):
+    """Where the model runs; ``auto`` takes CUDA, then MPS, then the CPU."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class Precision(StrEnum):
+    """How weights are kept; ``auto`` takes bf16 on CUDA and int8 on the CPU."""
+
+    AUTO = "auto"
+    INT4 = "int4"
+    INT8 = "int8"
+    BF16 = "bf16"
+    FLOAT32 = "float32"
+
+
+class LogLevel(StrEnum):
+    """The least serious message that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a setting means and which values it may take, bounds included.
+
+    An ``optional`` setting may be empty, which its ``meaning`` explains.
+    """
+
+    meaning: str
+    minimum: float | None = None
+    maximum: float | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which weights, and how they are run."""
+
+    name: Annotated[str, Rule("a registry name, a hub id, a folder or a GGUF file")] = "default"
+    device: Annotated[Device, Rule("where the model runs")] = Device.AUTO
+    precision: Annotated[Precision, Rule("how the weights are kept")] = Precision.AUTO
+    cache_dir: Annotated[
+        str, Rule("where weights are kept; empty: the user's cache folder", optional=True)
+    ] = ""
+    offline: Annotated[bool, Rule("never fetch weights, use what is there")] = False
+    num_threads: Annotated[
+        int, Rule("CPU threads of the model; 0: as many as there are cores", 0, 1024)
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionSettings:
+    """What is suggested, and how long it may take."""
+
+    enabled: Annotated[bool, Rule("whether the editor gets suggestions at all")] = True
+    disabled_languages: Annotated[
+        tuple[str, ...],
+        Rule("language ids without suggestions, separated by commas", optional=True),
+    ] = ()
+    max_new_tokens: Annotated[int, Rule("tokens of one suggestion at most", 1, 4096)] = 128
+    deadline_ms: Annotated[
+        float, Rule("in the editor, milliseconds until what is ready is shown", 10, 600_000)
+    ] = 1500.0
+    num_candidates: Annotated[int, Rule("alternatives to offer", 1, 16)] = 1
+    temperature: Annotated[float, Rule("0: always the likeliest token", 0, 2)] = 0.0
+    top_p: Annotated[float, Rule("sample from the likeliest tokens up to this mass", 0.01, 1)] = 1.0
+    top_k: Annotated[int, Rule("sample from so many tokens; 0: from all", 0, 1_000_000)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Parts of the engine that can be switched off."""
+
+    retrieval: Annotated[bool, Rule("show the model related code of the repository")] = True
+    speculation: Annotated[bool, Rule("draft several tokens at once; the text is the same")] = True
+    patching: Annotated[bool, Rule("edit the cache instead of computing the prompt again")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The language server as a program."""
+
+    wait_for_model: Annotated[
+        bool, Rule("hold requests while the model loads instead of answering with nothing")
+    ] = False
+    log_level: Annotated[LogLevel, Rule("what is logged; debug holds source text")] = (
+        LogLevel.WARNING
+    )
+    log_file: Annotated[str, Rule("where the log goes; empty: standard error", optional=True)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The resolved tree."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    completion: CompletionSettings = field(default_factory=CompletionSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+
+    def refusal(self, language_id: str) -> NoSuggestionReason | None:
+        """Why the editor's documents of ``language_id`` get no suggestions; ``None`` if they do."""
+        completion = self.completion
+        if completion.enabled and language_id not in completion.disabled_languages:
+            return None
+        return NoSuggestionReason.DISABLED
+
+
+@dataclass(frozen=True, slots=True)
+class SettingSpec:
+    """One row of the table; ``key`` is dotted, as in ``model.name``."""
+
+    key: str
+    default: object
+    rule: Rule
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return "FIMBLE_" + self.key.replace(".", "_").upper()
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        if isinstance(self.default, bool):
+            return "true or false"
+        if isinstance(self.default, StrEnum):
+            return ", ".join(type(self.default))
+        if isinstance(self.default, tuple):
+            return "a list of names"
+        if isinstance(self.default, int | float):
+            kind = "a whole number" if isinstance(self.default, int) else "a number"
+            return f"{kind} from {self.rule.minimum:g} to {self.rule.maximum:g}"
+        return "text, may be empty" if self.rule.optional else "text"
+
+
+def all_specs() -> dict[str, SettingSpec]:
+    """Return every setting by its dotted key, in the order of the declarations."""
+    return {spec.key: spec for section in fields(Settings) for spec in _section_specs(section.name)}
+
+
+def _section_specs(section: str) -> list[SettingSpec]:
+    defaults = getattr(Settings(), section)
+    hints = get_type_hints(type(defaults), include_extras=True)
+    return [
+        SettingSpec(f"{section}.{name}", getattr(defaults, name), cast(Rule, hint.__metadata__[0]))
+        for name, hint in hints.items()
+    ]
