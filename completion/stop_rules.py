@@ -1,0 +1,121 @@
+"""The parts of the stop decision that need no stream: runs of text, repeated suffix, repetition."""
+
+from __future__ import annotations
+
+import re
+
+from completion.brackets import CLOSERS
+from completion.cursor import CursorContext
+
+SENTINEL = re.compile(r"<[|｜][^|｜<>\n]{1,40}[|｜]>|<fim_(?:prefix|suffix|middle|pad)>|<file_sep>")
+MAX_SENTINEL_CHARS = 48
+_RUN_ON = re.compile(
+    r"(?:#+|//+|/\*+|--)\s*(?:Example (?:usage|of usage|use)|Usage example"
+    r"|(?:Test|Testing) the (?:function|code))\b"
+    r"|#{2,3} [A-Z]"
+    r"|(?:\*\*)?(?:Explanation|Output|Note|Answer|Solution|Result)(?:\*\*)?:(?:\*\*)?"
+    r"(?:\s*$|\s+[A-Z][a-z]+ [a-z]+)"
+    r"|(?:Here(?:'s| is| are)|This (?:code|function|program|implementation|solution)"
+    r"|In this (?:code|example|function)|The (?:above|given|provided|following)) "
+)
+_LEAVES_BLOCK = re.compile(r"(?:return|raise|throw|break|continue|goto)\b")
+_MIN_NUM_TELLING_CHARS = 8
+_MAX_NUM_BLOCK_LINES = 8
+
+
+def is_run_on(line: str) -> bool:
+    """Whether ``line`` is how an instruct model goes on talking once the code has ended."""
+    return line.lstrip().startswith("```") or _RUN_ON.match(line) is not None
+
+
+def is_closing(line: str) -> bool:
+    """Whether ``line`` only closes brackets; bracket depth, not text, tells whose it is."""
+    return not line.strip(CLOSERS + " \t;,")
+
+
+def is_telling(line: str) -> bool:
+    """Whether meeting ``line`` again can hardly be chance.
+
+    A line that leaves its block counts however short it is: the same one directly behind it at
+    the same depth could never run.
+    """
+    stripped = line.strip()
+    if is_closing(stripped):
+        return False
+    if _LEAVES_BLOCK.match(stripped):
+        return True
+    return sum(char.isalnum() for char in stripped) >= _MIN_NUM_TELLING_CHARS
+
+
+class SuffixMatcher:
+    """Watches finished lines for the moment when they begin to repeat the text after the cursor.
+
+    One telling line is enough; otherwise it takes two lines in a row, of which one does more than
+    close brackets.
+    """
+
+    def __init__(self, cursor: CursorContext) -> None:
+        self._in_line = "" if cursor.right_is_closed else cursor.right.rstrip()
+        self._opens_lines = cursor.opens_lines
+        self._targets = list(cursor.below[:2])
+        if self._in_line:
+            first = cursor.left + self._in_line if self._opens_lines else self._in_line
+            self._targets = [first, *cursor.below[:1]]
+        self._candidate: int | None = None
+
+    def match(self, line: str, start: int) -> int | None:
+        """Return where the repetition begins once ``line`` has settled it, else ``None``.
+
+        ``line`` is a whole line, with what stands left of the cursor if it is the first one, and
+        ``start`` the offset of its end minus its length in the generated text.
+        """
+        line = line.rstrip()
+        if self._candidate is not None and self._targets[1:] == [line]:
+            both_close = is_closing(line) and is_closing(self._targets[0])
+            if not both_close:
+                return self._candidate
+        self._candidate = None
+        place = self._place(line)
+        if place is None:
+            return None
+        if is_telling(self._targets[0]):
+            return start + place
+        self._candidate = start + place
+        return None
+
+    def _place(self, line: str) -> int | None:
+        """Return the column in ``line`` where the first target begins."""
+        if not self._targets:
+            return None
+        target = self._targets[0]
+        if self._in_line:
+            matches = line == target if self._opens_lines else line.endswith(target)
+            return len(line) - len(self._in_line) if matches else None
+        return 0 if line == target else None
+
+
+class RepetitionDetector:
+    """Watches filled lines for loops: one line three times, or a block over and over."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._ends: list[int] = []
+
+    def add(self, line: str, end: int) -> int | None:
+        """Return the offset behind the first round of a loop that ``line`` completes.
+
+        ``end`` is the offset in the generated text where ``line`` ends.
+        """
+        self._lines.append(line.rstrip())
+        self._ends.append(end)
+        lines = self._lines
+        if lines[-3:] == [lines[-1]] * 3 and is_telling(lines[-1]):
+            return self._ends[-3]
+        for size in range(2, min(_MAX_NUM_BLOCK_LINES, len(lines) // 2) + 1):
+            num_rounds = 3 if size < 4 else 2
+            if len(lines) < size * num_rounds:
+                continue
+            block = lines[-size:]
+            if lines[-size * num_rounds :] == block * num_rounds and any(map(is_telling, block)):
+                return self._ends[-size * (num_rounds - 1) - 1]
+        return None
