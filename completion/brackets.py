@@ -76,7 +76,7 @@ def depth(state: BracketState) -> int:
 
 
 def find_surplus_closer(
-    text: str, language: Language | None, state: BracketState, floor: int
+    text: str, language: Language | None, state: BracketState, floor: float
 ) -> int | None:
     """Return the offset in ``text`` of the first closer that takes the depth below ``floor``."""
     level = depth(state)

@@ -48,10 +48,15 @@ class CursorContext:
 
     @property
     def opens_lines(self) -> bool:
-        """Whether the cursor stands before the code of its line: what is inserted is whole lines."""
+        """Whether the cursor stands before the code of its line: what is inserted is whole lines.
+
+        Code at column zero among indented lines is taken for the rest of a statement instead.
+        """
         if self.left.strip() or not self.right.strip() or self.right_is_closed:
             return False
-        return not self.left or not self.right[0].isspace()
+        if self.left:
+            return not self.right[0].isspace()
+        return self.right[0].isspace() or not (self.above and self.above[-1][0].isspace())
 
 
 def indent_columns(line: str) -> int:

@@ -34,16 +34,8 @@ def is_closing(line: str) -> bool:
 
 
 def is_telling(line: str) -> bool:
-    """Whether meeting ``line`` again can hardly be chance.
-
-    A line that leaves its block counts however short it is: the same one directly behind it at
-    the same depth could never run.
-    """
+    """Whether meeting ``line`` again can hardly be chance."""
     stripped = line.strip()
-    if is_closing(stripped):
-        return False
-    if _LEAVES_BLOCK.match(stripped):
-        return True
     return sum(char.isalnum() for char in stripped) >= _MIN_NUM_TELLING_CHARS
 
 
@@ -51,7 +43,8 @@ class SuffixMatcher:
     """Watches finished lines for the moment when they begin to repeat the text after the cursor.
 
     One telling line is enough; otherwise it takes two lines in a row, of which one does more than
-    close brackets.
+    close brackets. A line that leaves its block (``return 0``) stands in many branches alike, so
+    it tells something only where nothing of the block follows it.
     """
 
     def __init__(self, cursor: CursorContext) -> None:
@@ -61,13 +54,15 @@ class SuffixMatcher:
         if self._in_line:
             first = cursor.left + self._in_line if self._opens_lines else self._in_line
             self._targets = [first, *cursor.below[:1]]
+        self._is_settled_by_one = self._one_line_settles()
         self._candidate: int | None = None
 
-    def match(self, line: str, start: int) -> int | None:
-        """Return where the repetition begins once ``line`` has settled it, else ``None``.
+    def match(self, line: str, start: int, *, is_last: bool) -> int | None:
+        """Return the offset in the generated text where it begins to repeat the suffix.
 
-        ``line`` is a whole line, with what stands left of the cursor if it is the first one, and
-        ``start`` the offset of its end minus its length in the generated text.
+        ``None`` until ``line`` has settled it. ``line`` is a whole line, with what stands left of
+        the cursor if it is the first one; ``start`` is where it begins in the generated text.
+        ``is_last`` says that the model ended with it.
         """
         line = line.rstrip()
         if self._candidate is not None and self._targets[1:] == [line]:
@@ -78,20 +73,31 @@ class SuffixMatcher:
         place = self._place(line)
         if place is None:
             return None
-        if is_telling(self._targets[0]):
+        if self._is_settled_by_one or (self._joins_in_line and (is_last or start <= 0)):
             return start + place
         self._candidate = start + place
         return None
+
+    @property
+    def _joins_in_line(self) -> bool:
+        return bool(self._in_line) and not self._opens_lines
+
+    def _one_line_settles(self) -> bool:
+        if not self._targets or is_closing(self._targets[0]):
+            return False
+        first, *rest = self._targets
+        if not self._joins_in_line and _LEAVES_BLOCK.match(first.lstrip()):
+            return not rest or (not rest[0][0].isspace() and first[0].isspace())
+        return is_telling(first) or (self._joins_in_line and not rest)
 
     def _place(self, line: str) -> int | None:
         """Return the column in ``line`` where the first target begins."""
         if not self._targets:
             return None
         target = self._targets[0]
-        if self._in_line:
-            matches = line == target if self._opens_lines else line.endswith(target)
-            return len(line) - len(self._in_line) if matches else None
-        return 0 if line == target else None
+        if self._joins_in_line:
+            return len(line) - len(target) if line.endswith(target) else None
+        return len(line) - len(self._in_line or line) if line == target else None
 
 
 class RepetitionDetector:

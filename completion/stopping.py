@@ -7,6 +7,7 @@ into pieces, and a piece costs work in proportion to its own length and that of 
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 
@@ -62,6 +63,7 @@ class StopMonitor:
         self._start_depth = depth(scan_brackets(cursor.left, cursor.language, cursor.brackets))
         self._num_allowed_closers = cursor.num_missing_closers + len(cursor.right_closers)
         self._base = strategy.base_indentation
+        self._statement_indent = indent_columns(cursor.left)
         self._text = ""
         self._end: int | None = None
         self._reason: StopReason | None = None
@@ -159,6 +161,8 @@ class StopMonitor:
         if self._text[offset] in CLOSERS and depth(self._state) <= self._floor:
             self._stop(StopReason.END_OF_BLOCK, self._line_start)
             return
+        if self._filled_end == 0:
+            self._statement_indent = columns
         if self._base is None and self._strategy.scope is Scope.PARAGRAPH:
             self._base = columns
         if self._filled_end == 0 and not self._cursor.left.strip():
@@ -172,6 +176,8 @@ class StopMonitor:
         language = self._cursor.language
         if language is not None and language.block_style is BlockStyle.BRACES:
             return False
+        if self._strategy.scope is Scope.STATEMENT and self._num_lines:
+            return columns < self._statement_indent
         return columns < self._base
 
     def _ends_paragraph(self, columns: int) -> bool:
@@ -184,7 +190,10 @@ class StopMonitor:
         return bool(self._state.open) or bool(self._state.inside)
 
     @property
-    def _floor(self) -> int:
+    def _floor(self) -> float:
+        """The bracket depth below which the text would close what the suffix closes already."""
+        if self._strategy.must_join:
+            return -math.inf  # the brackets between here and the meeting point are not known
         return self._start_depth - self._num_allowed_closers
 
     def _finish_line(self, line: str, end: int, *, at_end: bool = False) -> None:
@@ -197,7 +206,7 @@ class StopMonitor:
         whole = self._cursor.left + line if self._line_start == 0 else line
         before = self._state
         self._state = scan_brackets(whole + "\n", self._cursor.language, before)
-        if not before.inside and self._stops_before(whole, end, before):
+        if not before.inside and self._stops_before(whole, end, before, at_end=at_end):
             return
         self._num_blanks = 0
         self._num_lines += 1
@@ -215,7 +224,7 @@ class StopMonitor:
             self._state = scan_brackets(whole, self._cursor.language, self._state)
         else:
             self._num_blanks += 1
-        if self._strategy.scope is Scope.LINE and not self._may_begin_below:
+        if self._strategy.scope is Scope.LINE and not self._may_go_on_below:
             self._stop(StopReason.END_OF_LINE, self._filled_end)
             return
         limit = _MAX_NUM_BLANKS if self._filled_end else _MAX_NUM_LEADING_BLANKS + 1
@@ -223,17 +232,19 @@ class StopMonitor:
             self._stop(StopReason.BLANK_LINES, self._filled_end)
 
     @property
-    def _may_begin_below(self) -> bool:
+    def _may_go_on_below(self) -> bool:
         """Whether a one-line suggestion may begin by ending the cursor's line."""
+        if self._cursor.left.strip() and self._num_blanks:
+            return False
         return not self._cursor.right.strip() or self._cursor.opens_lines
 
-    def _stops_before(self, whole: str, end: int, before: BracketState) -> bool:
+    def _stops_before(self, whole: str, end: int, before: BracketState, *, at_end: bool) -> bool:
         """Whether a rule ends the text before or within the line that has just been read."""
         start = end - len(whole)  # negative by what is typed on the first line
         if is_run_on(whole) and (self._filled_end or self._cursor.left.strip()):
             self._stop(StopReason.RUN_ON, self._filled_end)
             return True
-        repeated = self._suffix.match(whole, start)
+        repeated = self._suffix.match(whole, start, is_last=at_end)
         if repeated is not None:
             self._stop(StopReason.REPEATS_SUFFIX, max(0, repeated), strip=False, joined=True)
             return True
@@ -247,7 +258,7 @@ class StopMonitor:
             return False
         if depth(before) > depth(self._cursor.brackets) or _CLAUSE.match(whole):
             return False
-        return indent_columns(whole) <= (self._base or 0)
+        return indent_columns(whole) <= self._statement_indent
 
     def _closes_too_much(self, whole: str, start: int, before: BracketState) -> bool:
         # A line of its own is the only unit in which surplus closers end a block; on the

@@ -7,7 +7,8 @@ The policy, first match wins:
    line, which must leave that code as it is. Asked explicitly, the hole may span lines: it ends
    where the text meets the code on the right again.
 3. A block has just been opened and holds nothing yet, whether the cursor is still behind the
-   header or already on the blank line below: the block.
+   header or already on the blank line below: the block. Asked explicitly for the body of a loop or
+   condition in a function, everything up to the end of that function.
 4. On a blank line: automatically the next paragraph (up to a blank line or the end of the block);
    explicitly everything up to the end of the function.
 5. Within or behind a statement: automatically the rest of the line; explicitly the whole
@@ -121,10 +122,20 @@ def _choose_scope(
     if not cursor.right_is_closed:
         return Scope.FUNCTION if invoked else Scope.LINE
     if _block_is_open_and_empty(request, cursor, tree):
-        return Scope.BLOCK
+        return Scope.FUNCTION if invoked and _is_within_function(request, cursor) else Scope.BLOCK
     if not cursor.left.strip():
         return Scope.FUNCTION if invoked else Scope.PARAGRAPH
     return Scope.STATEMENT if invoked else Scope.LINE
+
+
+def _is_within_function(request: CompletionRequest, cursor: CursorContext) -> bool:
+    """Whether the block just opened belongs to a function rather than being its body."""
+    header = _header_line(cursor)
+    if cursor.language is None or cursor.language.block_style is BlockStyle.BRACES:
+        return False
+    if header.lstrip().startswith(_HEADER_KEYWORDS):
+        return False
+    return _header_indentation(request, cursor) >= 0
 
 
 def _is_hole_in_a_line(cursor: CursorContext) -> bool:
@@ -164,9 +175,7 @@ def _base_indentation(
         return None
     if scope is Scope.BLOCK:
         return indent_columns(_header_line(cursor)) + 1
-    if scope is Scope.STATEMENT:
-        return indent_columns(cursor.left)
-    if scope is Scope.FUNCTION:
+    if scope in (Scope.STATEMENT, Scope.FUNCTION):
         return _function_body_indentation(request, cursor)
     return indent_columns(cursor.left + "x") if cursor.left else None
 
@@ -185,15 +194,20 @@ def _function_body_indentation(request: CompletionRequest, cursor: CursorContext
 
 
 def _header_indentation(request: CompletionRequest, cursor: CursorContext) -> int:
-    """Return the indentation of the nearest ``def`` or ``class`` around the cursor, -1 for none.
+    """Return the indentation of the outermost ``def`` around the cursor, -1 for none.
 
-    The tree cannot tell: to a parser a Python function has ended where its last statement did.
+    Outermost within a class: a hole in a helper may well reach beyond the helper. The tree cannot
+    tell, because to a parser a Python function has ended where its last statement did.
     """
     inner = _indentation_at_cursor(cursor)
+    found = -1
     for line in reversed(request.prefix[-_SEARCHED_CHARS:].split("\n")):
-        if line.lstrip().startswith(_HEADER_KEYWORDS) and indent_columns(line) < inner:
-            return indent_columns(line)
-    return -1
+        if not line.lstrip().startswith(_HEADER_KEYWORDS) or indent_columns(line) >= inner:
+            continue
+        if found >= 0 and line.lstrip().startswith("class "):
+            break
+        inner = found = indent_columns(line)
+    return found
 
 
 def _indentation_at_cursor(cursor: CursorContext) -> int:
