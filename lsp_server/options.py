@@ -75,10 +75,10 @@ def from_environment(environment: Mapping[str, str]) -> Options:
     return _read(written, "environment", names)
 
 
-def from_flags(flags: Mapping[str, object]) -> Options:
+def from_flags(flags: Mapping[str, object], origin: str = "command line") -> Options:
     """Read what the command line set, by dotted key; ``None`` means the flag was not given."""
     given = {key: value for key, value in flags.items() if value is not None}
-    return _read(given, "command line", {key: key for key in all_specs()})
+    return _read(given, origin, {key: key for key in all_specs()})
 
 
 def _read(written: Mapping[str, object], origin: str, names: Mapping[str, str]) -> Options:

@@ -62,7 +62,7 @@ class FimbleProtocol(LanguageServerProtocol):
         method: str = message.get("method", "response")
         if method == types.EXIT:
             self.exit_code = 0 if self._shutdown else 1
-        elif self._is_in_order(message):
+        elif self._is_allowed(message):
             self._structure_and_handle(message)
         return method
 
@@ -74,15 +74,18 @@ class FimbleProtocol(LanguageServerProtocol):
             {"jsonrpc": "2.0", "id": msg_id, "error": {"code": int(code), "message": reason}}
         )
 
-    def _is_in_order(self, message: Json) -> bool:
-        """Whether LSP allows the message now; a request that it does not allow is refused."""
+    def _is_allowed(self, message: Json) -> bool:
+        """Whether the message may be handled now; a request that may not is refused."""
         method = message.get("method")
         if method is None:
             return True
-        if method == types.INITIALIZE and not self._is_initialized:
+        if not self._knows(method):
+            # Also keeps pygls from structuring it, which fails on an unknown method without params.
+            code, reason = types.ErrorCodes.MethodNotFound, "unknown method"
+        elif method == types.INITIALIZE and not self._is_initialized:
             self._is_initialized = True
             return True
-        if not self._is_initialized:
+        elif not self._is_initialized:
             code, reason = types.ErrorCodes.ServerNotInitialized, "send initialize first"
         elif method == types.INITIALIZE:
             code, reason = types.ErrorCodes.InvalidRequest, "initialize was already sent"
@@ -91,10 +94,14 @@ class FimbleProtocol(LanguageServerProtocol):
         else:
             return True
         if "id" in message:
-            self.refuse(message["id"], code, f"{method} is out of order: {reason}")
+            self.refuse(message["id"], code, f"{method}: {reason}")
         else:
             logger.warning("ignored notification %s: %s", method, reason)
         return False
+
+    def _knows(self, method: str) -> bool:
+        known = (self.fm.builtin_features, self.fm.features, (types.CANCEL_REQUEST,))
+        return any(method in methods for methods in known)
 
     def _structure_and_handle(self, message: Json) -> None:
         # Read first: structuring may consume parts of the message.

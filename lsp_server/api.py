@@ -1,0 +1,208 @@
+"""Completions for Python scripts, with the abilities of the command line.
+
+    from lsp_server.api import Completer
+
+    with Completer() as completer:
+        outcome = completer.complete("src/app.py", line=12, column=8)
+        print(outcome)
+
+Importing this module is cheap; the model is loaded by the first request, or by ``load``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+
+from completion.types import (
+    CancellationToken,
+    CompletionOutcome,
+    CompletionRequest,
+    DocumentSnapshot,
+    TriggerKind,
+)
+from lsp_server.documents import offset_at, read_document, text_document
+from lsp_server.errors import BadSettingError
+from lsp_server.options import from_flags
+from lsp_server.settings import Settings, all_specs
+
+if TYPE_CHECKING:
+    from completion.service import CompletionService
+
+# A script waits for its answer, so the deadline only guards against a machine that hangs.
+SCRIPT_DEADLINE_MS = 120_000.0
+
+
+class Wishes(TypedDict, total=False):
+    """What one request may ask for; whatever is left out follows the settings.
+
+    ``deadline_ms`` counts from the call; what is ready by then is the answer. ``temperature`` 0
+    takes the likeliest token. ``stop`` ends the text before any of these strings.
+    ``use_patching=False`` computes the prompt's cache afresh instead of editing it.
+    """
+
+    num_candidates: int
+    max_new_tokens: int
+    deadline_ms: float
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    stop: tuple[str, ...]
+    trigger: TriggerKind
+    use_retrieval: bool
+    use_speculation: bool
+    use_patching: bool
+
+
+class Completer:
+    """One model, ready to complete; may be used from several threads."""
+
+    def __init__(self, model: str | None = None, *, settings: Settings | None = None) -> None:
+        """Remember what to load.
+
+        Args:
+            model: A registry name, a hub id, a folder or a GGUF file; outranks ``settings``.
+            settings: The resolved tree; all defaults if left out.
+        """
+        settings = settings or Settings()
+        if model is not None:
+            settings = replace(settings, model=replace(settings.model, name=model))
+        self._settings = settings
+        self._lock = Lock()
+        self._service: CompletionService | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def load(self) -> CompletionService:
+        """Load the model unless that was done, and return the service behind this object.
+
+        Raises:
+            models.errors.ModelError: The model is unknown, broken, or does not fit.
+        """
+        with self._lock:
+            if self._service is None:
+                from lsp_server.app import build_service
+
+                self._service = build_service(self._settings)
+            return self._service
+
+    def complete(
+        self,
+        path: str | Path,
+        line: int,
+        column: int,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        cancel: CancellationToken | None = None,
+        **wishes: Unpack[Wishes],
+    ) -> CompletionOutcome:
+        """Complete a file at a cursor.
+
+        Args:
+            path: A file in UTF-8.
+            line: The cursor's line, from 1.
+            column: The cursor's column in characters, from 1: the number of the character behind
+                the cursor.
+            on_text: Called from another thread with each new piece of text, before it is trimmed.
+            cancel: Cancelling it from any thread makes the outcome ``Cancelled``.
+            wishes: See ``Wishes``.
+
+        Raises:
+            lsp_server.errors.BadInputError: The file cannot be read, has no such place, or a wish
+                is out of range.
+            models.errors.ModelError: The model is unknown, broken, or does not fit.
+        """
+        document = read_document(Path(path))
+        offset = offset_at(document.text, line, column)
+        return self.ask(document, offset, on_text=on_text, cancel=cancel, **wishes)
+
+    def complete_text(
+        self,
+        prefix: str,
+        suffix: str = "",
+        *,
+        language_id: str = "",
+        path: str | Path | None = None,
+        on_text: Callable[[str], None] | None = None,
+        cancel: CancellationToken | None = None,
+        **wishes: Unpack[Wishes],
+    ) -> CompletionOutcome:
+        """Complete between two texts; ``path`` names the language if no id does, and is not read.
+
+        The other arguments and the errors are those of ``complete``.
+        """
+        document = text_document(
+            prefix + suffix, language_id=language_id, path=Path(path) if path else None
+        )
+        return self.ask(document, len(prefix), on_text=on_text, cancel=cancel, **wishes)
+
+    def ask(
+        self,
+        document: DocumentSnapshot,
+        offset: int,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        cancel: CancellationToken | None = None,
+        **wishes: Unpack[Wishes],
+    ) -> CompletionOutcome:
+        """Complete ``document`` at ``offset``; arguments and errors are those of ``complete``."""
+        request = build_request(document, offset, self._settings, wishes)
+        return self.load().complete(request, cancel or CancellationToken(), on_text)
+
+    def close(self) -> None:
+        """End the engine and give back the model's memory; a later request loads it again."""
+        with self._lock:
+            service, self._service = self._service, None
+        if service is not None:
+            service.close()
+
+
+def build_request(
+    document: DocumentSnapshot, offset: int, settings: Settings, wishes: Wishes
+) -> CompletionRequest:
+    """Return the request of a script: the user asked for it, so no trigger rule holds it back.
+
+    Raises:
+        BadSettingError: A wish is out of range.
+    """
+    _check(wishes)
+    completion, engine = settings.completion, settings.engine
+    defaults: Wishes = {
+        "num_candidates": completion.num_candidates,
+        "max_new_tokens": completion.max_new_tokens,
+        "deadline_ms": SCRIPT_DEADLINE_MS,
+        "temperature": completion.temperature,
+        "top_p": completion.top_p,
+        "top_k": completion.top_k,
+        "trigger": TriggerKind.INVOKED,
+        "use_retrieval": engine.retrieval,
+        "use_speculation": engine.speculation,
+        "use_patching": engine.patching,
+    }
+    chosen: Wishes = {**defaults, **wishes}
+    return CompletionRequest(uuid.uuid4().hex, document, offset, **chosen)
+
+
+def _check(wishes: Wishes) -> None:
+    """Hold the numbers to the ranges of the settings of the same name."""
+    settable = all_specs()
+    given = {f"completion.{name}": value for name, value in wishes.items()}
+    given = {key: value for key, value in given.items() if key in settable}
+    problems = from_flags(given, "request").problems
+    if problems:
+        raise BadSettingError("; ".join(problem.message for problem in problems))

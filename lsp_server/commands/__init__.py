@@ -1,0 +1,1 @@
+"""The subcommands of ``fimble``, one module each: ``register`` adds its flags, ``run`` does it."""

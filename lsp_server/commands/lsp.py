@@ -1,0 +1,80 @@
+"""``fimble lsp``: the language server on standard input and output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+from lsp_server.commands.flags import (
+    add_log_flags,
+    add_model_flags,
+    add_switch,
+    flag_options,
+    resolve_settings,
+)
+from lsp_server.options import from_environment
+from lsp_server.settings import Settings
+
+if TYPE_CHECKING:
+    from completion.service import CompletionService
+
+EXIT_INTERRUPTED = 130
+
+
+def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
+    parser = subcommands.add_parser(
+        "lsp",
+        help="serve an editor over standard input and output",
+        description="Speak the Language Server Protocol over standard input and output.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--stdio", action="store_true", help="accepted for clients that send it")
+    parser.add_argument("--standalone", action="store_true", help="keep the model in this process")
+    meaning = "hold requests until the model is loaded"
+    add_switch(parser, "--wait-for-model", "server.wait_for_model", meaning, value=True)
+    add_model_flags(parser)
+    add_log_flags(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until the client sends ``exit`` or goes away."""
+    resolve_settings(arguments)  # refuses bad flags before the client is kept waiting
+    from lsp_server.server import FimbleLanguageServer
+    from lsp_server.transport import serve
+
+    output = _claim_stdout()
+    server = FimbleLanguageServer(_build, from_environment(os.environ), flag_options(arguments))
+    try:
+        code = asyncio.run(serve(server.protocol, sys.stdin.fileno(), output))
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    is_still_loading = server.background.close()
+    if is_still_loading:
+        # An interpreter that ends waits for its threads, and loading cannot be interrupted: the
+        # editor would see a server that does not go away for seconds.
+        logging.shutdown()
+        os._exit(code)
+    return code
+
+
+def _build(settings: Settings) -> CompletionService:
+    """Build the service; runs in the loader's thread, which is where torch is imported."""
+    from lsp_server.app import build_service
+
+    return build_service(settings)
+
+
+def _claim_stdout() -> BinaryIO:
+    """Return the message stream, and send everything else written to standard output to the log.
+
+    A single stray line, from us or from a C library, would break the client's JSON-RPC parser.
+    """
+    sys.stdout.flush()
+    stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return stream

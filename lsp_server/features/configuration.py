@@ -1,0 +1,63 @@
+"""Starting, configuring and ending a connection."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+from pygls.capabilities import ServerCapabilitiesBuilder
+
+from lsp_server.line_index import PositionEncoding
+from lsp_server.options import Problem, from_mapping
+
+if TYPE_CHECKING:
+    from lsp_server.server import FimbleLanguageServer
+
+logger = logging.getLogger(__name__)
+
+
+def register(server: FimbleLanguageServer) -> None:
+    """Add the handlers of this module."""
+    server.feature(types.INITIALIZE)(initialize)
+    server.feature(types.INITIALIZED)(initialized)
+    server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
+    server.feature(types.SHUTDOWN)(shutdown)
+
+
+def initialize(ls: FimbleLanguageServer, params: types.InitializeParams) -> None:
+    """Agree on the unit of positions and read the client's options."""
+    chosen = ServerCapabilitiesBuilder.choose_position_encoding(params.capabilities)
+    ls.session.encoding = PositionEncoding(str(getattr(chosen, "value", chosen)))
+    ls.initialization = from_mapping(params.initialization_options, "initializationOptions")
+    client = params.client_info.name if params.client_info else "an unnamed client"
+    logger.info("connected to %s, positions in %s", client, ls.session.encoding)
+
+
+def initialized(ls: FimbleLanguageServer, _params: types.InitializedParams) -> None:
+    """Report bad options, which could not be shown before, and load the model."""
+    _report(ls, ls.resolve_settings())
+    ls.start_loading()
+
+
+def did_change_configuration(
+    ls: FimbleLanguageServer, params: types.DidChangeConfigurationParams
+) -> None:
+    """Use the client's new settings from the next request on; the model stays as it is."""
+    before = ls.settings.model
+    ls.configuration = from_mapping(params.settings, "configuration")
+    ls.resolve_settings()
+    _report(ls, ls.configuration.problems)
+    if ls.settings.model != before and ls.background.has_started:
+        ls.show_warning("fimble uses the new model settings after the server is restarted")
+
+
+def shutdown(ls: FimbleLanguageServer, _params: None) -> None:
+    """End all work; the process stays until ``exit``."""
+    ls.protocol.cancel_running_requests()
+
+
+def _report(ls: FimbleLanguageServer, problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        logger.warning("%s", problem.message)
+        ls.show_warning(f"fimble: {problem.message}")

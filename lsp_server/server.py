@@ -1,0 +1,94 @@
+"""The language server: what a connection owns, and the features it offers.
+
+Handlers in ``features`` run on the event loop, which owns the session. Only immutable values go to
+other threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException, PyglsError
+from pygls.lsp.server import LanguageServer
+
+from lsp_server import version
+from lsp_server.features import commands, configuration, inline_completion, text_sync
+from lsp_server.loading import BackgroundService, BuildService
+from lsp_server.options import Options, Problem, resolve
+from lsp_server.protocol import FimbleProtocol
+from lsp_server.session import Session
+
+if TYPE_CHECKING:
+    from completion.service import CompletionService
+
+logger = logging.getLogger(__name__)
+
+
+class FimbleLanguageServer(LanguageServer):
+    """One client's connection.
+
+    ``environment`` and ``flags`` outrank whatever the client sends.
+    """
+
+    protocol: FimbleProtocol
+
+    def __init__(self, build: BuildService, environment: Options, flags: Options) -> None:
+        super().__init__(
+            "fimble",
+            version.current(),
+            text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
+            protocol_cls=FimbleProtocol,
+        )
+        self.session = Session()
+        self.background = BackgroundService(build)
+        self.initialization = Options({})
+        self.configuration = Options({})
+        self._environment, self._flags = environment, flags
+        self.settings, _ = resolve(environment, flags)
+        for feature in (configuration, text_sync, inline_completion, commands):
+            feature.register(self)
+
+    def resolve_settings(self) -> tuple[Problem, ...]:
+        """Take over what the client sent last and return what was wrong with it."""
+        self.settings, _ = resolve(
+            self.initialization, self.configuration, self._environment, self._flags
+        )
+        return (*self.initialization.problems, *self.configuration.problems)
+
+    def start_loading(self) -> None:
+        """Begin to load the model; requests meanwhile are answered with nothing, or wait."""
+        loop = asyncio.get_running_loop()
+
+        def report(future: Future[CompletionService]) -> None:  # in the loader's thread
+            loop.call_soon_threadsafe(self._report_loading, future)
+
+        self.background.start(self.settings).add_done_callback(report)
+
+    def _report_loading(self, future: Future[CompletionService]) -> None:
+        error = future.exception()
+        if error is None:
+            logger.info("the model is ready")
+            return
+        logger.error("the model could not be loaded", exc_info=error)
+        self.show_error(f"fimble offers no suggestions: {error}")
+
+    def show_error(self, message: str) -> None:
+        """Let the user read ``message``."""
+        self.window_show_message(types.ShowMessageParams(types.MessageType.Error, message))
+
+    def show_warning(self, message: str) -> None:
+        """Let the user read ``message``, which does not stop anything."""
+        self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, message))
+
+    def report_server_error(
+        self, error: Exception, source: type[PyglsError] | type[JsonRpcException]
+    ) -> None:
+        """Log a failed handler with its traceback; a failed request has been answered by pygls.
+
+        pygls' own form shows each such error to the user, who can do nothing about it.
+        """
+        logger.error("%s: %s", source.__name__, error, exc_info=error.__cause__ or error)
