@@ -58,6 +58,17 @@ class CursorContext:
             return not self.right[0].isspace()
         return self.right[0].isspace() or not (self.above and self.above[-1][0].isspace())
 
+    @property
+    def lines_behind(self) -> tuple[str, ...]:
+        """The filled lines behind the cursor; the first is the rest of its line if that is code.
+
+        Where whole lines are inserted, that first line is given with its indentation.
+        """
+        if self.right_is_closed:
+            return self.below
+        first = self.left + self.right if self.opens_lines else self.right
+        return (first.rstrip(), *self.below)
+
 
 def indent_columns(line: str) -> int:
     """Return the width of a line's indentation in columns, with tab stops every four.

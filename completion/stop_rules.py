@@ -50,11 +50,8 @@ class SuffixMatcher:
     def __init__(self, cursor: CursorContext) -> None:
         self._in_line = "" if cursor.right_is_closed else cursor.right.rstrip()
         self._opens_lines = cursor.opens_lines
-        self._targets = list(cursor.below[:2])
-        if self._in_line:
-            first = cursor.left + self._in_line if self._opens_lines else self._in_line
-            self._targets = [first, *cursor.below[:1]]
-        self._is_settled_by_one = self._one_line_settles()
+        self._targets = list(cursor.lines_behind[:2])
+        self.one_line_settles = self._one_line_settles()
         self._candidate: int | None = None
 
     def match(self, line: str, start: int, *, is_last: bool) -> int | None:
@@ -73,7 +70,7 @@ class SuffixMatcher:
         place = self._place(line)
         if place is None:
             return None
-        if self._is_settled_by_one or (self._joins_in_line and (is_last or start <= 0)):
+        if self.one_line_settles or (self._joins_in_line and (is_last or start <= 0)):
             return start + place
         self._candidate = start + place
         return None
