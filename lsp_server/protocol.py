@@ -42,7 +42,6 @@ class FimbleProtocol(LanguageServerProtocol):
         super().__init__(*args, **kwargs)
         for method in _REPLACED_BUILTINS:
             self.fm.builtin_features.pop(method, None)
-        self._is_initialized = False
         self.exit_code: int | None = None
 
     def receive(self, body: bytes) -> str:
@@ -77,27 +76,29 @@ class FimbleProtocol(LanguageServerProtocol):
     def _is_allowed(self, message: Json) -> bool:
         """Whether the message may be handled now; a request that may not is refused."""
         method = message.get("method")
-        if method is None:
+        refusal = self._refusal(method) if method is not None else None
+        if refusal is None:
             return True
-        if not self._knows(method):
-            # Also keeps pygls from structuring it, which fails on an unknown method without params.
-            code, reason = types.ErrorCodes.MethodNotFound, "unknown method"
-        elif method == types.INITIALIZE and not self._is_initialized:
-            self._is_initialized = True
-            return True
-        elif not self._is_initialized:
-            code, reason = types.ErrorCodes.ServerNotInitialized, "send initialize first"
-        elif method == types.INITIALIZE:
-            code, reason = types.ErrorCodes.InvalidRequest, "initialize was already sent"
-        elif self._shutdown:
-            code, reason = types.ErrorCodes.InvalidRequest, "the server was shut down"
-        else:
-            return True
+        code, reason = refusal
         if "id" in message:
             self.refuse(message["id"], code, f"{method}: {reason}")
         else:
             logger.warning("ignored notification %s: %s", method, reason)
         return False
+
+    def _refusal(self, method: str) -> tuple[int, str] | None:
+        """Why ``method`` cannot be handled in this state of the connection."""
+        is_initialized = self._workspace is not None
+        if not self._knows(method):
+            # Also keeps pygls from structuring it, which fails on an unknown method without params.
+            return types.ErrorCodes.MethodNotFound, "unknown method"
+        if method == types.INITIALIZE and is_initialized:
+            return types.ErrorCodes.InvalidRequest, "initialize was already sent"
+        if method != types.INITIALIZE and not is_initialized:
+            return types.ErrorCodes.ServerNotInitialized, "send initialize first"
+        if self._shutdown:
+            return types.ErrorCodes.InvalidRequest, "the server was shut down"
+        return None
 
     def _knows(self, method: str) -> bool:
         known = (self.fm.builtin_features, self.fm.features, (types.CANCEL_REQUEST,))
