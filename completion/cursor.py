@@ -55,8 +55,14 @@ class CursorContext:
         if self.left.strip() or not self.right.strip() or self.right_is_closed:
             return False
         if self.left:
-            return not self.right[0].isspace()
+            return not self.right[0].isspace() and self._is_indented_like_neighbours()
         return self.right[0].isspace() or not (self.above and self.above[-1][0].isspace())
+
+    def _is_indented_like_neighbours(self) -> bool:
+        columns = indent_columns(self.left + "x")
+        known = {indent_columns(line) for line in (*self.above[-1:], *self.below[:1])}
+        step = indent_columns(self.indent_unit + "x")
+        return columns in known or (columns - step) in known
 
     @property
     def lines_behind(self) -> tuple[str, ...]:
