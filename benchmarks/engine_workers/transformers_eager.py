@@ -54,7 +54,7 @@ def load_qwen2(model: Path, dtype: torch.dtype) -> torch.nn.Module:
     # The frequencies are computed, not stored, so the meta device has left them empty.
     network.model.rotary_emb = type(network.model.rotary_emb)(network.config)
     # Through the base class, whose types its own decorated methods hide.
-    return torch.nn.Module.to(network.eval(), dtype)
+    return torch.nn.Module.to(torch.nn.Module.eval(network), dtype)
 
 
 def _their_name(name: str) -> str:
