@@ -80,7 +80,7 @@ class CompletionSettings:
         tuple[str, ...],
         Rule("language ids without suggestions, separated by commas", optional=True),
     ] = ()
-    max_new_tokens: Annotated[int, Rule("tokens of one suggestion at most", 1, 4096)] = 128
+    max_new_tokens: Annotated[int, Rule("tokens of one suggestion at most", 1, 4096)] = 256
     deadline_ms: Annotated[
         float, Rule("in the editor, milliseconds until what is ready is shown", 10, 600_000)
     ] = 1500.0
@@ -91,8 +91,20 @@ class CompletionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """How much of what the model sees, in tokens and in shares of them."""
+
+    max_num_tokens: Annotated[int, Rule("tokens of a prompt at most", 64, 131_072)] = 2048
+    suffix_share: Annotated[float, Rule("of it for the text behind the cursor", 0, 0.45)] = 0.25
+    context_share: Annotated[float, Rule("of it for code of other files", 0, 0.45)] = 0.25
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Parts of the engine that can be switched off."""
+    """How the model is run; parts that can be switched off."""
+
+    max_num_sessions: Annotated[int, Rule("documents whose cache is kept at once", 1, 64)] = 4
+    prefetch: Annotated[bool, Rule("prepare the suggestion behind the one just accepted")] = True
 
     retrieval: Annotated[bool, Rule("show the model related code of the repository")] = True
     speculation: Annotated[bool, Rule("draft several tokens at once; the text is the same")] = True
@@ -118,6 +130,7 @@ class Settings:
 
     model: ModelSettings = field(default_factory=ModelSettings)
     completion: CompletionSettings = field(default_factory=CompletionSettings)
+    prompt: PromptSettings = field(default_factory=PromptSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 

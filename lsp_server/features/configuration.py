@@ -10,6 +10,7 @@ from pygls.capabilities import ServerCapabilitiesBuilder
 
 from lsp_server.line_index import PositionEncoding
 from lsp_server.options import Problem, from_mapping
+from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
     from lsp_server.server import FimbleLanguageServer
@@ -43,13 +44,13 @@ def initialized(ls: FimbleLanguageServer, _params: types.InitializedParams) -> N
 def did_change_configuration(
     ls: FimbleLanguageServer, params: types.DidChangeConfigurationParams
 ) -> None:
-    """Use the client's new settings from the next request on; the model stays as it is."""
-    before = ls.settings.model
+    """Use the new settings from the next request on; what the model was built with stays."""
+    before = _fixed(ls.settings)
     ls.configuration = from_mapping(params.settings, "configuration")
     ls.resolve_settings()
     _report(ls, ls.configuration.problems)
-    if ls.settings.model != before and ls.background.has_started:
-        ls.show_warning("fimble uses the new model settings after the server is restarted")
+    if _fixed(ls.settings) != before and ls.background.has_started:
+        ls.show_warning("fimble uses some of the new settings after the server is restarted")
 
 
 def shutdown(ls: FimbleLanguageServer, _params: None) -> None:
@@ -61,3 +62,9 @@ def _report(ls: FimbleLanguageServer, problems: tuple[Problem, ...]) -> None:
     for problem in problems:
         logger.warning("%s", problem.message)
         ls.show_warning(f"fimble: {problem.message}")
+
+
+def _fixed(settings: Settings) -> tuple[object, ...]:
+    """Return what the service was built with."""
+    engine = settings.engine
+    return (settings.model, settings.prompt, engine.max_num_sessions, engine.prefetch)

@@ -453,7 +453,7 @@ async def test_source_text_is_not_logged_above_debug(
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it becomes true in another thread
             await asyncio.sleep(0.001)
 
 
