@@ -19,6 +19,7 @@ from lsp_server import version
 from lsp_server.features import commands, configuration, inline_completion, text_sync
 from lsp_server.loading import BackgroundService, BuildService
 from lsp_server.options import Options, Problem, resolve
+from lsp_server.pace import Pace
 from lsp_server.protocol import FimbleProtocol
 from lsp_server.session import Session
 
@@ -45,6 +46,7 @@ class FimbleLanguageServer(LanguageServer):
         )
         self.session = Session()
         self.background = BackgroundService(build)
+        self.pace = Pace()
         self.initialization = Options({})
         self.configuration = Options({})
         self._environment, self._flags = environment, flags

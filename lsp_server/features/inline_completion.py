@@ -76,7 +76,10 @@ async def _complete(ls: FimbleLanguageServer, request: CompletionRequest) -> Com
     known = service.lookup(request)
     if known is not None:
         return known
-    return await ls.background.run(functools.partial(service.complete, request))
+    await ls.pace.settle(request.trigger)
+    outcome = await ls.background.run(functools.partial(service.complete, request))
+    ls.pace.record(outcome)
+    return outcome
 
 
 def _log(outcome: CompletionOutcome) -> None:

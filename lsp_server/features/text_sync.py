@@ -32,6 +32,7 @@ def did_open(ls: FimbleLanguageServer, params: types.DidOpenTextDocumentParams) 
 
 def did_change(ls: FimbleLanguageServer, params: types.DidChangeTextDocumentParams) -> None:
     """Advance a document; its running request ends, as its answer would be outdated."""
+    ls.pace.record_keystroke()
     document = params.text_document
     changes = [to_content_change(change) for change in params.content_changes]
     try:

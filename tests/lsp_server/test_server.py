@@ -461,3 +461,19 @@ async def _no_further_response(client: Any) -> None:
     """Send a request that is refused and see that its refusal is the next response."""
     client.send_raw(framed(GOOD))
     assert (await client.response(77))["error"]["code"] == INVALID_PARAMS
+
+
+async def test_a_burst_of_keys_asks_the_engine_once(
+    connected: Connect, initialize: Initialize, service: Any
+) -> None:
+    async with connected(**WAIT) as client:
+        await initialize(client)
+        client.open("")
+        ids = []
+        for version, text in enumerate(("x", "x ", "x =", "x = "), start=2):
+            client.change(version, {"text": text})
+            ids.append(client.complete(0, len(text)))
+        for superseded in ids[:-1]:
+            assert (await client.response(superseded))["error"]["code"] == REQUEST_CANCELLED
+        assert (await client.response(ids[-1]))["result"]["items"]
+    assert [request.document.text for request in service.requests] == ["x = "]

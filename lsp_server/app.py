@@ -1,0 +1,58 @@
+"""The composition root: settings in, a completion service out. Importing it loads torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from completion.config import CompletionConfig, EngineConfig, PromptConfig
+from completion.service import CompletionService
+from lsp_server.settings import Settings
+from models.loader import load_model
+from models.progress import ProgressCallback, ignore_progress
+
+
+def build_service(
+    settings: Settings, progress: ProgressCallback = ignore_progress
+) -> CompletionService:
+    """Load the model that ``settings`` name and return the service around it.
+
+    Fetches weights that are missing unless that is switched off. Takes seconds.
+
+    Raises:
+        models.errors.ModelError: The model is unknown, broken, cannot be had, or does not fit.
+    """
+    wanted = settings.model
+    if wanted.num_threads:
+        torch.set_num_threads(wanted.num_threads)
+    model = load_model(
+        wanted.name,
+        device=wanted.device,
+        precision=wanted.precision,
+        cache_dir=Path(wanted.cache_dir).expanduser() if wanted.cache_dir else None,
+        progress=progress,
+        allow_network=not wanted.offline,
+    )
+    return CompletionService(model, _config(settings))
+
+
+def _config(settings: Settings) -> CompletionConfig:
+    """Return the part of the settings that the pipeline knows.
+
+    Languages without suggestions are not passed on: they are a wish about what the editor shows,
+    which may change while the service lives, and a script that asks is answered.
+    """
+    prompt, engine = settings.prompt, settings.engine
+    return CompletionConfig(
+        prompt=PromptConfig(
+            max_num_tokens=prompt.max_num_tokens,
+            suffix_share=prompt.suffix_share,
+            context_share=prompt.context_share,
+        ),
+        engine=EngineConfig(
+            max_num_sessions=engine.max_num_sessions,
+            max_new_tokens=settings.completion.max_new_tokens,
+            prefetch_after_acceptance=engine.prefetch,
+        ),
+    )
