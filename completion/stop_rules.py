@@ -20,6 +20,7 @@ _RUN_ON = re.compile(
 )
 _LEAVES_BLOCK = re.compile(r"(?:return|raise|throw|break|continue|goto)\b")
 _MIN_NUM_TELLING_CHARS = 8
+_MIN_NUM_LOOP_CHARS = 4
 _MAX_NUM_BLOCK_LINES = 8
 
 
@@ -37,6 +38,11 @@ def is_telling(line: str) -> bool:
     """Whether meeting ``line`` again can hardly be chance."""
     stripped = line.strip()
     return sum(char.isalnum() for char in stripped) >= _MIN_NUM_TELLING_CHARS
+
+
+def is_loop_line(line: str) -> bool:
+    """Whether three of ``line`` in a row are a loop, not a column of short values."""
+    return sum(char.isalnum() for char in line) >= _MIN_NUM_LOOP_CHARS
 
 
 class SuffixMatcher:
@@ -112,13 +118,13 @@ class RepetitionDetector:
         self._lines.append(line.rstrip())
         self._ends.append(end)
         lines = self._lines
-        if lines[-3:] == [lines[-1]] * 3 and is_telling(lines[-1]):
+        if lines[-3:] == [lines[-1]] * 3 and is_loop_line(lines[-1]):
             return self._ends[-3]
         for size in range(2, min(_MAX_NUM_BLOCK_LINES, len(lines) // 2) + 1):
             num_rounds = 3 if size < 4 else 2
             if len(lines) < size * num_rounds:
                 continue
             block = lines[-size:]
-            if lines[-size * num_rounds :] == block * num_rounds and any(map(is_telling, block)):
+            if lines[-size * num_rounds :] == block * num_rounds and any(map(is_loop_line, block)):
                 return self._ends[-size * (num_rounds - 1) - 1]
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from completion.postprocess.draft import Draft
-from completion.stop_rules import is_telling
+from completion.stop_rules import is_loop_line
 from completion.types import NoSuggestionReason
 
 _MAX_NUM_SAME_LINES = 2
@@ -21,7 +21,7 @@ def remove_repetitive_lines(draft: Draft) -> Draft | NoSuggestionReason:
     filled = [index for index, line in enumerate(lines) if line.strip()]
     for place in range(len(filled) - _MAX_NUM_SAME_LINES):
         run = {lines[index].strip() for index in filled[place : place + _MAX_NUM_SAME_LINES + 1]}
-        if len(run) > 1 or not is_telling(lines[filled[place]]):
+        if len(run) > 1 or not is_loop_line(lines[filled[place]]):
             continue
         above = draft.cursor.above
         if place == 0 and above and above[-1].strip() in run:
@@ -36,7 +36,7 @@ def remove_repetitive_blocks(draft: Draft) -> Draft | NoSuggestionReason:
     for size in range(2, min(_MAX_NUM_BLOCK_LINES, len(lines) // 2) + 1):
         num_rounds = _num_rounds_at_end(lines, size)
         needed = 3 if size < 4 else 2
-        if num_rounds >= needed and any(is_telling(line) for line in lines[-size:]):
+        if num_rounds >= needed and any(is_loop_line(line) for line in lines[-size:]):
             return draft.with_text("\n".join(lines[: len(lines) - size * (num_rounds - 1)]))
     return draft
 

@@ -19,7 +19,11 @@ Ask = Callable[..., CompletionRequest]
 AUTOMATIC = [
     ("python", "def f(a, b):‸", Scope.BLOCK),
     ("python", "def f(a, b):\n    ‸", Scope.BLOCK),
-    ("python", "class A:\n    def f(self):\n        ‸\n\n    def g(self):\n        pass\n", Scope.BLOCK),
+    (
+        "python",
+        "class A:\n    def f(self):\n        ‸\n\n    def g(self):\n        pass\n",
+        Scope.BLOCK,
+    ),
     ("python", "for x in y:\n    ‸\nprint(1)\n", Scope.BLOCK),
     ("python", "x = 1\n‸\ny = 2\n", Scope.PARAGRAPH),
     ("python", "def f():\n    x = 1\n    ‸\n    return x\n", Scope.PARAGRAPH),
