@@ -277,8 +277,8 @@ class Cancelled:
 CompletionOutcome = Suggestion | NoSuggestion | Cancelled
 
 
-class WorkCancelled(Exception):  # noqa: N818 - an outcome travelling up the stack, not an error
-    """Raised inside engine work whose token was cancelled; never crosses the service."""
+class WorkCancelled(Exception):
+    """An outcome on its way up the stack: the work's token was cancelled. Never leaves the service."""
 
 
 class CancellationToken:

@@ -129,8 +129,7 @@ class Decoder:
 
     def _run_layer(self, layer_idx: int, x: Tensor, plan: AttentionPlan) -> Tensor:
         layer = self._layers[layer_idx]
-        x = x + self._attention(layer_idx, layer, x, plan)
-        return x + self._mlp(layer, x)
+        return self._mlp(layer, self._attention(layer_idx, layer, x, plan))
 
     def _attention(self, layer_idx: int, layer: _Layer, x: Tensor, plan: AttentionPlan) -> Tensor:
         config = self.config
@@ -149,14 +148,15 @@ class Decoder:
         plan.write(
             layer_idx, rotated[:, config.num_heads :], value, unrotated[:, config.num_heads :]
         )
-        return layer.output(plan.attend(layer_idx, rotated[:, : config.num_heads], layer.window))
+        attended = plan.attend(layer_idx, rotated[:, : config.num_heads], layer.window)
+        return layer.output(attended, residual=x)
 
     def _mlp(self, layer: _Layer, x: Tensor) -> Tensor:
         up = layer.up(*layer.mlp_norm(x))
         if not self.config.gated_mlp:
-            return layer.down(_activate(self.config.activation, up))
+            return layer.down(_activate(self.config.activation, up), residual=x)
         gate, up = up.chunk(2, dim=-1)
-        return layer.down(_activate(self.config.activation, gate).mul_(up))
+        return layer.down(_activate(self.config.activation, gate).mul_(up), residual=x)
 
 
 class _LayerBuilder:

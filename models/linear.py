@@ -20,12 +20,15 @@ from models.quantize import INT4_GROUP_SIZE, unpack_int4
 class Linear(Protocol):
     """A fixed matrix."""
 
-    def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
-        """Return ``(x * row_scale) @ weight.T + bias``.
+    def __call__(
+        self, x: Tensor, row_scale: Tensor | None = None, residual: Tensor | None = None
+    ) -> Tensor:
+        """Return ``(x * row_scale) @ weight.T + bias + residual``.
 
         Args:
             x: [num_tokens, in_features].
             row_scale: [num_tokens, 1]; a norm's factor, which an integer layer folds into its own.
+            residual: [num_tokens, out_features].
         """
         ...
 
@@ -36,9 +39,12 @@ class FloatLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight, self._bias = weight, bias
 
-    def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, row_scale: Tensor | None = None, residual: Tensor | None = None
+    ) -> Tensor:
         """See ``Linear``."""
-        return F.linear(x if row_scale is None else x * row_scale, self._weight, self._bias)
+        y = F.linear(x if row_scale is None else x * row_scale, self._weight, self._bias)
+        return y if residual is None else y.add_(residual)
 
 
 class Int8Linear:
@@ -47,25 +53,27 @@ class Int8Linear:
     def __init__(
         self, weight: Tensor, scale: Tensor, bias: Tensor | None, kernels: Int8Kernels
     ) -> None:
-        self._product = kernels.bind(weight, scale)
-        self._limit = float(kernels.max_activation)
-        self._bias = bias
-        # 1/limit belongs to the row's scale; zero rows must not divide by zero.
+        limit = float(kernels.max_activation)
+        # A code counts in units of peak / limit; the 1 / limit sits in the weights' scale.
+        self._product = kernels.bind(weight, scale.float() / limit)
+        self._limit = torch.tensor(limit)
         self._half_up = torch.tensor(kernels.zero_point + 0.5)
-        self._out_features = weight.shape[0]
+        self._bias = bias
 
-    def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, row_scale: Tensor | None = None, residual: Tensor | None = None
+    ) -> Tensor:
         """See ``Linear``."""
-        peak = torch.linalg.vector_norm(x, float("inf"), -1, keepdim=True).clamp_(min=1e-30)
+        # An empty row must not divide by zero.
+        peak = x.abs().amax(-1, keepdim=True).clamp_(min=1e-30)
         # Adding the zero point and one half, then truncating, rounds to the nearest code.
         codes = torch.addcmul(self._half_up, x, self._limit / peak).to(torch.uint8)
-        scale = peak.mul_(1.0 / self._limit)
-        if row_scale is not None:
-            scale = scale.mul_(row_scale)
+        scale = peak if row_scale is None else peak.mul_(row_scale)
         product = self._product(codes)
-        if self._bias is None:
-            return product.mul_(scale)
-        return torch.addcmul(self._bias, product, scale)
+        if residual is None:
+            return product.mul_(scale) if self._bias is None else self._bias.addcmul(product, scale)
+        y = residual.addcmul(product, scale)
+        return y if self._bias is None else y.add_(self._bias)
 
 
 class Int4Linear:
@@ -77,18 +85,23 @@ class Int4Linear:
         self._scale_zero = scale_zero.to(torch.bfloat16)
         self._bias = bias
 
-    def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, row_scale: Tensor | None = None, residual: Tensor | None = None
+    ) -> Tensor:
         """See ``Linear``."""
         scaled = x if row_scale is None else x * row_scale
         product: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
             scaled.to(torch.bfloat16), self._weight, INT4_GROUP_SIZE, self._scale_zero
         )
-        return product.float() if self._bias is None else product.float().add_(self._bias)
+        y = product.float()
+        for addend in (self._bias, residual):
+            y = y if addend is None else y.add_(addend)
+        return y
 
 
 def dequantise_int4(packed: Tensor, scale_zero: Tensor) -> Tensor:
     """Return the float matrix that ``Int4Linear`` multiplies by, [out_features, in_features]."""
-    codes = unpack_int4(packed).unflatten(-1, (-1, INT4_GROUP_SIZE)).float()  # type: ignore[no-untyped-call]
+    codes = unpack_int4(packed).reshape(len(packed), -1, INT4_GROUP_SIZE).float()
     scale, zero = scale_zero.float().transpose(0, 1).unbind(-1)
     return ((codes - 8) * scale[..., None] + zero[..., None]).flatten(1)
 

@@ -88,7 +88,8 @@ def rotate(heads: Tensor, table: Tensor) -> Tensor:
         heads: Queries or keys, [num_tokens, num_heads, head_dim], pairs interleaved.
         table: [num_tokens, 1, head_dim // 2], complex64.
     """
-    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
+    as_pairs = heads.float().reshape(*heads.shape[:-1], -1, 2)
+    pairs = torch.view_as_complex(as_pairs)
     return torch.view_as_real(pairs * table).flatten(-2)
 
 
@@ -98,5 +99,5 @@ def interleave_halves(rows: Tensor, head_dim: int) -> Tensor:
     Args:
         rows: [num_heads * head_dim, ...]: a projection's weight, its bias, or a per-head norm.
     """
-    heads = rows.unflatten(0, (-1, 2, head_dim // 2))
+    heads = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
     return heads.transpose(1, 2).reshape(rows.shape)

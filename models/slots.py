@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -118,7 +119,7 @@ class SlotPool:
         found = self._extents[extent]
         return found.start, found.stop
 
-    def extents_of(self, slots: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def extents_of(self, slots: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the extent that holds each of ``slots``."""
         return self._extent_of[np.asarray(slots, dtype=np.int64)]
 
@@ -174,6 +175,16 @@ class SlotPool:
             else:
                 merged.append((start, stop))
         self._gaps = merged
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Copy everything about slots ``sources`` to slots ``targets``, except references."""
+        source = torch.tensor(sources, device=self.device)
+        target = torch.tensor(targets, device=self.device)
+        for tensor in (self.keys, self.values, self.origin_keys):
+            if tensor is not None:
+                tensor[:, :, target] = tensor[:, :, source]
+        for array in (self.token_ids, self.positions, self.computed_positions, self.is_exact):
+            array[list(targets)] = array[list(sources)]
 
     def rerotate(self, slots: Sequence[int], positions: Sequence[int]) -> None:
         """Move the keys of ``slots`` to new RoPE ``positions``; values and contents stay.
@@ -319,6 +330,29 @@ class SlotTable:
             del self.slots[num_tokens:]
             del self.token_ids[num_tokens:]
 
+    def consolidate(self) -> None:
+        """Copy tokens that lie in other sessions' extents into the table's own.
+
+        A table that outlived the one it shared a head with would otherwise keep that extent from
+        being reused, and every pass would gather from both.
+
+        Raises:
+            PoolFullError: The table's own extent has no room; the table is unchanged.
+        """
+        self.discard()
+        extents = self._pool.extents_of(self.slots)
+        foreign = [at for at, extent in enumerate(extents) if extent != self._extent]
+        if not foreign:
+            return
+        old = [self.slots[at] for at in foreign]
+        new = self._pool.take(self._extent, len(old))
+        self._pool.copy(old, new)
+        self._order[torch.tensor(old, device=self._pool.device)] = INVISIBLE
+        self._pool.release(old)
+        for at, slot in zip(foreign, new, strict=True):
+            self.slots[at] = slot
+        self._renumber(0)
+
     def close(self) -> None:
         """Give the session's slots back; shared ones live on in the tables that share them."""
         self.truncate(0)
@@ -394,9 +428,7 @@ def _depths(num_rows: int, parents: Sequence[int] | None) -> list[int]:
     return depths
 
 
-def _ancestors(
-    num_rows: int, parents: Sequence[int] | None
-) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def _ancestors(num_rows: int, parents: Sequence[int] | None) -> npt.NDArray[np.bool_]:
     """Return which staged row sees which, [num_rows, num_rows]."""
     if parents is None:
         return np.tril(np.ones((num_rows, num_rows), dtype=bool))

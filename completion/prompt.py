@@ -1,0 +1,192 @@
+"""The prompt: separately tokenised segments, least volatile first.
+
+    repository head | context chunks | file head | prefix | suffix | current line
+    ----------------- stable ------------------  lines above  below    volatile
+
+The line the cursor is in stands behind the middle sentinel, so that typing in it changes only the
+last segment. Windows are cut at line boundaries and stay where they are until they no longer fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from completion.config import PromptConfig
+from completion.fim_format import FimFormat, FimOrder, RepositoryStyle, detect_format
+from completion.types import CompletionRequest, ContextChunk
+from completion.windows import StickyWindows, TokenWindow, fit_head, fit_tail, spell
+from models.tokenizer import Tokenizer
+from retrieval.languages import language_for
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the prompt that is tokenised by itself; ``segment_id`` is stable over edits."""
+
+    segment_id: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FimPrompt:
+    """What the model is given.
+
+    ``healed_text`` is the end of the current line: it is not in the prompt, the output must begin
+    with it. ``forced_text`` must follow it, and belongs to the suggestion.
+    """
+
+    segments: tuple[Segment, ...]
+    healed_text: str
+    forced_text: str
+
+    @property
+    def token_ids(self) -> list[int]:
+        """All segments' tokens."""
+        return [token_id for segment in self.segments for token_id in segment.token_ids]
+
+
+class PromptBuilder:
+    """Builds prompts for one model. Holds no document state: windows are passed in."""
+
+    def __init__(self, tokenizer: Tokenizer, config: PromptConfig) -> None:
+        self._tokenizer = tokenizer
+        self._config = config
+        self.fim_format = detect_format(tokenizer.special_id)
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a generation: the model's own and every sentinel of its format."""
+        if self.fim_format is None:
+            return self._tokenizer.eos_ids
+        named = (*self.fim_format.sentinels, *self.fim_format.stops)
+        found = (self._tokenizer.special_id(token) for token in named)
+        return self._tokenizer.eos_ids | {token_id for token_id in found if token_id is not None}
+
+    def build(
+        self,
+        request: CompletionRequest,
+        chunks: Sequence[ContextChunk],
+        windows: StickyWindows | None = None,
+        max_num_tokens: int | None = None,
+    ) -> FimPrompt:
+        """Return the prompt for ``request``.
+
+        Args:
+            request: Where to complete.
+            chunks: Other files' lines, in the order they are to stand.
+            windows: The document's windows, which are kept or moved; None chooses them afresh.
+            max_num_tokens: A smaller budget than the configured one, for a cold cache and a
+                deadline.
+        """
+        budget = min(max_num_tokens or self._config.max_num_tokens, self._config.max_num_tokens)
+        line, healed, forced = self._current_line(request, budget // 3)
+        head = self._head(request, chunks, int(budget * self._config.context_share))
+        num_head = sum(len(segment.token_ids) for segment in head)
+        suffix = self._suffix(request, windows, int(budget * self._config.suffix_share))
+        left = budget - num_head - len(line) - len(suffix) - 8  # sentinels
+        prefix = self._prefix(request, windows, max(left, 16))
+        body = self._arrange(prefix, suffix, tuple(line))
+        return FimPrompt((*head, *body), healed, forced)
+
+    def _current_line(
+        self, request: CompletionRequest, max_num_tokens: int
+    ) -> tuple[list[int], str, str]:
+        """Return the line's tokens but the last, that token's text, and what must follow it.
+
+        The last token may be the beginning of the one that the finished line would have, so it
+        is handed out again.
+        """
+        text = request.prefix[line_start(request.prefix) :]
+        token_ids = fit_tail(self._tokenizer, text, max_num_tokens, by_line=False).token_ids
+        forced = ""
+        if request.selected_item is not None:
+            typed = request.document.text[request.selected_item.start : request.offset]
+            forced = request.selected_item.text.removeprefix(typed)
+        if not token_ids:
+            return [], "", forced
+        for num_healed in range(1, len(token_ids) + 1):
+            try:
+                tail = spell(self._tokenizer, token_ids[-num_healed:])
+                return token_ids[:-num_healed], tail.decode(), forced
+            except UnicodeDecodeError:
+                continue  # a character split over tokens is healed whole
+        return token_ids, "", forced
+
+    def _prefix(
+        self, request: CompletionRequest, windows: StickyWindows | None, budget: int
+    ) -> tuple[int, ...]:
+        above = request.prefix[: line_start(request.prefix)]
+        window = TokenWindow(budget, self._config.slack)
+        if windows is None:
+            return tuple(fit_tail(self._tokenizer, above, budget).token_ids)
+        return tuple(windows.prefix(self._tokenizer, above, window))
+
+    def _suffix(
+        self, request: CompletionRequest, windows: StickyWindows | None, budget: int
+    ) -> tuple[int, ...]:
+        window = TokenWindow(budget, self._config.slack)
+        if windows is None:
+            return tuple(fit_head(self._tokenizer, request.suffix, budget).token_ids)
+        return tuple(windows.suffix(self._tokenizer, request, window))
+
+    def _arrange(
+        self, prefix: tuple[int, ...], suffix: tuple[int, ...], line: tuple[int, ...]
+    ) -> tuple[Segment, ...]:
+        fmt = self.fim_format
+        if fmt is None:
+            return (Segment("prefix", prefix), Segment("line", line))
+        before = Segment("prefix", (*self._special(fmt.prefix), *prefix))
+        after = Segment("suffix", (*self._special(fmt.suffix), *suffix))
+        middle = Segment("line", (*self._special(fmt.middle), *line))
+        if fmt.order is FimOrder.SPM:
+            return (after, before, middle)
+        return (before, after, middle)
+
+    def _head(
+        self, request: CompletionRequest, chunks: Sequence[ContextChunk], budget: int
+    ) -> tuple[Segment, ...]:
+        bos = () if self._tokenizer.bos_id is None else (self._tokenizer.bos_id,)
+        fmt = self.fim_format
+        if not chunks:
+            return (Segment("head", bos),) if bos else ()
+        segments = [Segment("head", (*bos, *self._repo_name(fmt, request)))]
+        for chunk in chunks:
+            tokens = self._file_head(fmt, chunk.path, request) + tuple(
+                self._tokenizer.encode(chunk.text.rstrip("\n") + "\n")
+            )
+            if len(tokens) > budget:
+                break
+            budget -= len(tokens)
+            name = f"chunk:{chunk.path}:{chunk.start_line}-{chunk.end_line}"
+            segments.append(Segment(name, tokens))
+        path = request.document.path or request.document.uri
+        segments.append(Segment("file", self._file_head(fmt, path, request)))
+        return tuple(segments)
+
+    def _repo_name(self, fmt: FimFormat | None, request: CompletionRequest) -> tuple[int, ...]:
+        if fmt is None or not fmt.repo_name:
+            return ()
+        path = PurePath(request.document.path or "repository")
+        name = path.parts[-2] if len(path.parts) > 1 else "repository"
+        return (*self._special(fmt.repo_name), *self._tokenizer.encode(f"{name}\n"))
+
+    def _file_head(
+        self, fmt: FimFormat | None, path: str, request: CompletionRequest
+    ) -> tuple[int, ...]:
+        if fmt is None or fmt.repository is RepositoryStyle.COMMENT:
+            language = language_for(request.document.language_id, request.document.path)
+            marker = "#" if language is None else language.line_comment
+            return tuple(self._tokenizer.encode(f"{marker} {path}\n"))
+        newline = "" if fmt.repository is RepositoryStyle.BARE_SEPARATOR else "\n"
+        return (*self._special(fmt.file_separator), *self._tokenizer.encode(path + newline))
+
+    def _special(self, token: str) -> tuple[int, ...]:
+        token_id = self._tokenizer.special_id(token) if token else None
+        return () if token_id is None else (token_id,)
+
+
+def line_start(prefix: str) -> int:
+    """Return the offset at which the last line of ``prefix`` begins."""
+    return max(prefix.rfind("\n"), prefix.rfind("\r")) + 1

@@ -1,0 +1,155 @@
+"""One thread that runs the model, and the order in which work gets it.
+
+Work is a function that calls its ``checkpoint`` between layers. There, the work may find that it was
+cancelled, or that something more urgent waits: then the urgent work runs right there, nested, and
+the other goes on afterwards. Work on the same session cannot be nested; the less urgent is abandoned
+(what it had committed stays).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Generic, TypeVar
+
+from completion.errors import ServiceClosedError
+from completion.types import CancellationToken, WorkCancelled
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Checkpoint = Callable[[], None]
+Work = Callable[[Checkpoint], T]
+
+
+class Priority(IntEnum):
+    """Classes of work; a lower number goes first and interrupts higher ones."""
+
+    INTERACTIVE = 0
+    PATCH = 1
+    PREFETCH = 2
+    SECOND_PASS = 3
+    HEAL = 4
+    BATCH = 5
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    priority: Priority
+    session: str
+    work: Work[T]
+    cancel: CancellationToken
+    future: Future[T] = field(default_factory=Future)
+
+
+class EngineThread:
+    """Runs jobs one at a time, most urgent first, first come first served within a class."""
+
+    def __init__(self, name: str = "engine") -> None:
+        self._queue: list[tuple[int, int, _Job[Any]]] = []
+        self._counter = itertools.count()
+        self._wakeup = threading.Condition()
+        self._is_closed = False
+        self._running: list[_Job[Any]] = []  # nested jobs, the innermost last
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, priority: Priority, session: str, work: Work[T], cancel: CancellationToken
+    ) -> Future[T]:
+        """Queue ``work`` and return its future.
+
+        The future raises ``WorkCancelled`` if ``cancel`` was set or more urgent work on the same
+        session took over.
+
+        Args:
+            priority: The class of work.
+            session: The session the work changes; work on one session never overlaps.
+            work: Gets the checkpoint to call between layers, chunks and steps.
+            cancel: Ends the work at its next checkpoint.
+
+        Raises:
+            ServiceClosedError: The thread has been closed.
+        """
+        job = _Job(priority, session, work, cancel)
+        with self._wakeup:
+            if self._is_closed:
+                raise ServiceClosedError("the completion service is closed; create a new one")
+            heapq.heappush(self._queue, (priority, next(self._counter), job))
+            self._wakeup.notify()
+        return job.future
+
+    @property
+    def num_waiting(self) -> int:
+        """How many jobs have not started."""
+        with self._wakeup:
+            return len(self._queue)
+
+    def close(self) -> None:
+        """Cancel everything and wait for the thread to end."""
+        with self._wakeup:
+            self._is_closed = True
+            for _, _, job in self._queue:
+                job.cancel.cancel()
+            for job in self._running:
+                job.cancel.cancel()
+            self._wakeup.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while True:
+            with self._wakeup:
+                while not self._queue and not self._is_closed:
+                    self._wakeup.wait()
+                if not self._queue:
+                    return
+                job = heapq.heappop(self._queue)[2]
+            self._run(job)
+
+    def _run(self, job: _Job[Any]) -> None:
+        if job.cancel.is_cancelled:
+            job.future.set_exception(WorkCancelled())
+            return
+        self._running.append(job)
+        try:
+            result = job.work(lambda: self._checkpoint(job))
+        except WorkCancelled as cancelled:
+            job.future.set_exception(cancelled)
+        except BaseException as error:  # noqa: BLE001 - the thread must outlive its jobs
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(result)
+        finally:
+            self._running.remove(job)
+
+    def _checkpoint(self, job: _Job[Any]) -> None:
+        job.cancel.check()
+        while (urgent := self._pop_more_urgent(job.priority)) is not None:
+            sessions = {running.session for running in self._running}
+            if urgent.session in sessions:
+                self._yield_session(urgent)
+                job.cancel.check()
+                continue
+            self._run(urgent)
+            job.cancel.check()
+
+    def _yield_session(self, urgent: _Job[Any]) -> None:
+        """Abandon the running work on ``urgent``'s session, and everything nested in it."""
+        holder = next(at for at, job in enumerate(self._running) if job.session == urgent.session)
+        for job in self._running[holder:]:
+            job.cancel.cancel()
+        with self._wakeup:
+            heapq.heappush(self._queue, (urgent.priority, next(self._counter), urgent))
+
+    def _pop_more_urgent(self, priority: Priority) -> _Job[Any] | None:
+        with self._wakeup:
+            if self._queue and self._queue[0][0] < priority:
+                return heapq.heappop(self._queue)[2]
+            return None

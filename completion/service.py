@@ -1,0 +1,364 @@
+"""The pipeline from a request to its outcome; ``_answer`` reads as the list of stages.
+
+Knows documents, text and the engine thread. Protocols, settings files and the construction of the
+model are the caller's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from threading import Lock
+
+from completion.config import CompletionConfig
+from completion.context import ContextProvider, NoContext
+from completion.errors import ServiceClosedError
+from completion.generation import (
+    ForcedTextImpossibleError,
+    Generation,
+    GenerationParams,
+    Generator,
+)
+from completion.postprocess.pipeline import PostprocessedText, RejectedText, postprocess
+from completion.prompt import FimPrompt, PromptBuilder
+from completion.sampling import SamplingParams
+from completion.scheduler import Checkpoint, EngineThread, Priority
+from completion.sessions import Session, SessionStore
+from completion.stopping import StopMonitor
+from completion.strategy import Strategy, choose_strategy
+from completion.suggestion_cache import SuggestionCache, after_acceptance
+from completion.trigger import should_ask
+from completion.types import (
+    CancellationToken,
+    Cancelled,
+    Candidate,
+    CompletionOutcome,
+    CompletionRequest,
+    CompletionTimings,
+    CompletionTrace,
+    ContextChunk,
+    Deadline,
+    Exactness,
+    FinishReason,
+    NoSuggestion,
+    NoSuggestionReason,
+    Suggestion,
+    SuggestionSource,
+    WorkCancelled,
+)
+from models.loader import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+# Part of a deadline that the prompt may take; the rest is for a line of text.
+PREFILL_SHARE = 0.6
+MIN_PROMPT_TOKENS = 256
+DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
+MAX_NUM_REMEMBERED = 64
+
+
+class CompletionService:
+    """One model behind every door; methods may be called from any thread."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        config: CompletionConfig | None = None,
+        context: ContextProvider | None = None,
+    ) -> None:
+        """Start the engine thread for ``model``, which must be loaded."""
+        self._model = model
+        self._config = config or CompletionConfig()
+        self._context = context or NoContext()
+        self._prompts = PromptBuilder(model.tokenizer, self._config.prompt)
+        capacity = _session_capacity(self._config)
+        # A session holds two tables while the text behind an accepted suggestion is prepared.
+        num_tables = 2 * (self._config.engine.max_num_sessions + 1)
+        pool = model.decoder.new_pool(1 + num_tables * capacity)
+        self._sessions = SessionStore(pool, capacity, self._config.engine.max_num_sessions)
+        self._generator = Generator(
+            model.decoder, pool, model.tokenizer, self._config.engine.prefill_chunk
+        )
+        self._cache = SuggestionCache()
+        self._engine = EngineThread()
+        self._shown: OrderedDict[str, tuple[CompletionRequest, Suggestion]] = OrderedDict()
+        self._prefetches: dict[str, CancellationToken] = {}
+        self._lock = Lock()
+
+    @property
+    def model_name(self) -> str:
+        """The model's name as outcomes report it."""
+        return self._model.name
+
+    def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
+        """Return the answer that needs no model, or None if the model has to be asked.
+
+        Takes well under a millisecond: trigger rules, typing as suggested, remembered suggestions.
+        """
+        reason = should_ask(request, self._config.trigger) or _selection_mismatch(request)
+        if reason is not None:
+            return NoSuggestion(request.request_id, reason, trace=self._trace())
+        suggestion = self._cache.lookup(request)
+        if suggestion is not None:
+            self._remember(request, suggestion)
+        return suggestion
+
+    def complete(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken,
+        on_text: Callable[[str], None] | None = None,
+    ) -> CompletionOutcome:
+        """Return the outcome of ``request``; blocks until the engine is done with it.
+
+        Args:
+            request: What to complete.
+            cancel: Set it from any thread; the outcome is then ``Cancelled``.
+            on_text: Told the text so far, on the engine thread, before post-processing.
+        """
+        known = self.lookup(request)
+        if known is not None:
+            return known
+        deadline = Deadline.after_ms(request.deadline_ms or self._config.deadline_ms)
+        self._cancel_prefetch(request.document.uri)
+        try:
+            outcome = self._submit(
+                request, Priority.INTERACTIVE, cancel, deadline, on_text
+            ).result()
+        except (WorkCancelled, ServiceClosedError):
+            return Cancelled(request.request_id, trace=self._trace())
+        except Exception as error:
+            logger.exception("request %s failed", request.request_id)
+            detail = f"{type(error).__name__}: {error}"
+            reason = NoSuggestionReason.ENGINE_ERROR
+            return NoSuggestion(request.request_id, reason, detail, self._trace())
+        if isinstance(outcome, Suggestion):
+            self._cache.store(request, outcome)
+            self._remember(request, outcome)
+            self._prefetch(request, outcome)
+        return outcome
+
+    def accepted(self, request_id: str) -> None:
+        """Note that the suggestion of ``request_id`` was inserted; unknown ids are fine."""
+        with self._lock:
+            shown = self._shown.get(request_id)
+        if shown is not None and shown[1].source is not SuggestionSource.ENGINE:
+            self._prefetch(*shown)
+
+    def forget(self, uri: str) -> None:
+        """Drop everything kept for a document that was closed."""
+        self._cancel_prefetch(uri)
+        self._cache.clear(uri)
+        try:
+            self._engine.submit(
+                Priority.PATCH, uri, lambda _: self._sessions.close(uri), CancellationToken()
+            )
+        except ServiceClosedError:
+            return
+
+    def close(self) -> None:
+        """Cancel all work and end the engine thread."""
+        self._engine.close()
+
+    def _submit(
+        self,
+        request: CompletionRequest,
+        priority: Priority,
+        cancel: CancellationToken,
+        deadline: Deadline,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Future[CompletionOutcome]:
+        started = time.perf_counter()
+
+        def work(checkpoint: Checkpoint) -> CompletionOutcome:
+            outcome = self._answer(request, priority, deadline, checkpoint, on_text)
+            return _with_total(outcome, (time.perf_counter() - started) * 1000)
+
+        return self._engine.submit(priority, request.document.uri, work, cancel)
+
+    def _answer(
+        self,
+        request: CompletionRequest,
+        priority: Priority,
+        deadline: Deadline,
+        checkpoint: Checkpoint,
+        on_text: Callable[[str], None] | None,
+    ) -> CompletionOutcome:
+        """Run the stages. Engine thread only."""
+        started = time.perf_counter()
+        strategy = choose_strategy(request)
+        session = self._sessions.open(request.document.uri)
+        chunks = self._retrieve(request)
+        retrieved = time.perf_counter()
+        prompt = self._build_prompt(request, session, chunks, deadline)
+        session.take_best(prompt.token_ids)
+        prompted = time.perf_counter()
+        if priority is Priority.PREFETCH:
+            session.fork()
+        params = self._params(request, strategy, deadline)
+        try:
+            generation = self._generator.generate(
+                session.active,
+                prompt,
+                params,
+                lambda: StopMonitor(request, strategy),
+                checkpoint,
+                on_text,
+            )
+        except ForcedTextImpossibleError:
+            reason = NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE
+            return NoSuggestion(request.request_id, reason, trace=self._trace())
+        finally:
+            session.settle()
+        timings = CompletionTimings(
+            retrieval=(retrieved - started) * 1000,
+            prompt=(prompted - retrieved) * 1000,
+            prefill=generation.prefill_ms,
+            decode=generation.decode_ms,
+        )
+        trace = replace(
+            self._trace(),
+            exactness=Exactness.EXACT if session.table.is_exact() else Exactness.PATCHED,
+            prompt=generation.prompt,
+            speculation=generation.speculation,
+            timings_ms=timings,
+            context=tuple(chunks),
+        )
+        return _conclude(request, strategy, generation, trace)
+
+    def _retrieve(self, request: CompletionRequest) -> tuple[ContextChunk, ...]:
+        if not request.use_retrieval:
+            return ()
+        config = self._config.prompt
+        return tuple(
+            self._context.chunks(request, int(config.max_num_tokens * config.context_share))
+        )
+
+    def _build_prompt(
+        self,
+        request: CompletionRequest,
+        session: Session,
+        chunks: tuple[ContextChunk, ...],
+        deadline: Deadline,
+    ) -> FimPrompt:
+        """Return the prompt; a shorter one where the whole could not be computed in time."""
+        session.windows.follow(request.document)
+        prompt = self._prompts.build(request, chunks, session.windows)
+        if deadline.at is None:
+            return prompt
+        token_ids = prompt.token_ids
+        num_new = len(token_ids) - session.best_prefix(token_ids)
+        rate = self._generator.prefill_rate
+        if rate is None and num_new > MIN_PROMPT_TOKENS:
+            rate = self._generator.measure_rate(session.table)
+        left_s = max(0.0, deadline.at - time.monotonic())
+        num_affordable = int((rate or 1e9) * left_s * PREFILL_SHARE)
+        if num_new <= max(num_affordable, MIN_PROMPT_TOKENS):
+            return prompt
+        return self._prompts.build(
+            request, chunks, max_num_tokens=max(num_affordable, MIN_PROMPT_TOKENS)
+        )
+
+    def _params(
+        self, request: CompletionRequest, strategy: Strategy, deadline: Deadline
+    ) -> GenerationParams:
+        return GenerationParams(
+            max_new_tokens=min(strategy.max_new_tokens, self._config.engine.max_new_tokens),
+            stop_ids=self._prompts.stop_ids,
+            sampling=SamplingParams(request.temperature, request.top_p, request.top_k),
+            seed=request.seed,
+            num_candidates=request.num_candidates,
+            deadline=deadline,
+        )
+
+    def _prefetch(self, request: CompletionRequest, suggestion: Suggestion) -> None:
+        """Prepare, when nothing else is to do, what will be asked once ``suggestion`` is accepted."""
+        if not self._config.engine.prefetch_after_acceptance or request.num_candidates > 1:
+            return
+        ahead = after_acceptance(request, suggestion)
+        if self.lookup(ahead) is not None:
+            return
+        token = CancellationToken()
+        with self._lock:
+            self._prefetches[request.document.uri] = token
+
+        def remember(done: Future[CompletionOutcome]) -> None:
+            if done.exception() is None and isinstance(outcome := done.result(), Suggestion):
+                self._cache.store(ahead, outcome, SuggestionSource.PREFETCH)
+
+        try:
+            self._submit(ahead, Priority.PREFETCH, token, Deadline()).add_done_callback(remember)
+        except ServiceClosedError:
+            return
+
+    def _cancel_prefetch(self, uri: str) -> None:
+        with self._lock:
+            token = self._prefetches.pop(uri, None)
+        if token is not None:
+            token.cancel()
+
+    def _remember(self, request: CompletionRequest, suggestion: Suggestion) -> None:
+        with self._lock:
+            self._shown[request.request_id] = (request, suggestion)
+            while len(self._shown) > MAX_NUM_REMEMBERED:
+                self._shown.popitem(last=False)
+
+    def _trace(self) -> CompletionTrace:
+        return CompletionTrace(model=self._model.name)
+
+
+def _session_capacity(config: CompletionConfig) -> int:
+    return config.prompt.max_num_tokens + config.engine.max_new_tokens + DRAFT_SLACK
+
+
+def _selection_mismatch(request: CompletionRequest) -> NoSuggestionReason | None:
+    item = request.selected_item
+    if item is None:
+        return None
+    typed = request.document.text[item.start : request.offset]
+    fits = item.start <= request.offset <= item.end and item.text.startswith(typed)
+    return None if fits else NoSuggestionReason.SELECTED_ITEM_MISMATCH
+
+
+def _conclude(
+    request: CompletionRequest, strategy: Strategy, generation: Generation, trace: CompletionTrace
+) -> CompletionOutcome:
+    """Post-process every candidate; the first that survives is the suggestion."""
+    kept: list[tuple[PostprocessedText, Candidate]] = []
+    rejected: RejectedText | None = None
+    first = generation.candidates[0]
+    for generated in generation.candidates:
+        result = postprocess(generated.text, request, strategy)
+        if isinstance(result, RejectedText):
+            rejected = rejected or result
+            continue
+        if all(result.text != known.text for _, known in kept):
+            first = first if kept else generated
+            kept.append((result, Candidate(result.text, generated.logprob)))
+    if not kept:
+        if first.finish_reason is FinishReason.DEADLINE:
+            reason = NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE
+            return NoSuggestion(request.request_id, reason, trace=trace)
+        assert rejected is not None
+        return NoSuggestion(request.request_id, rejected.reason, rejected.filter_name, trace)
+    shown = kept[0][0]
+    return Suggestion(
+        request_id=request.request_id,
+        text=shown.text,
+        replace_start=shown.replace_start,
+        replace_end=shown.replace_end,
+        candidates=tuple(candidate for _, candidate in kept),
+        confidence=first.confidence,
+        finish_reason=first.finish_reason,
+        source=SuggestionSource.ENGINE,
+        trace=trace,
+    )
+
+
+def _with_total(outcome: CompletionOutcome, total_ms: float) -> CompletionOutcome:
+    timings = replace(outcome.trace.timings_ms, total=total_ms)
+    return replace(outcome, trace=replace(outcome.trace, timings_ms=timings))
