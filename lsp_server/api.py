@@ -118,7 +118,8 @@ class Completer:
             line: The cursor's line, from 1.
             column: The cursor's column in characters, from 1: the number of the character behind
                 the cursor.
-            on_text: Called from another thread with each new piece of text, before it is trimmed.
+            on_text: Called from another thread with the text so far, each time it has grown, before it
+                is trimmed.
             cancel: Cancelling it from any thread makes the outcome ``Cancelled``.
             wishes: See ``Wishes``.
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from lsp_server import version
 from lsp_server.commands import complete, doctor, lsp, models
 from lsp_server.errors import BadInputError
-from models.errors import ModelError
+from models.errors import ModelError, UnknownModelError
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output is gone; a second failure at exit would only add noise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except BadInputError as error:
+    except (BadInputError, UnknownModelError) as error:
         return _fail(error, EXIT_BAD_INPUT)
     except (ModelError, OSError) as error:
         return _fail(error, EXIT_FAILED)

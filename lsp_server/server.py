@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -93,4 +94,6 @@ class FimbleLanguageServer(LanguageServer):
 
         pygls' own form shows each such error to the user, who can do nothing about it.
         """
-        logger.error("%s: %s", source.__name__, error, exc_info=error.__cause__ or error)
+        # pygls calls this while it handles the handler's own exception, which has the traceback.
+        cause = sys.exc_info()[1] or error
+        logger.error("%s: %s", source.__name__, error, exc_info=cause)

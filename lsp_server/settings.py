@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Annotated, cast, get_type_hints
 
 from completion.types import NoSuggestionReason
+from models.registry import DEFAULT_MODEL
 
 
 class Device(StrEnum):
@@ -59,7 +60,7 @@ class Rule:
 class ModelSettings:
     """Which weights, and how they are run."""
 
-    name: Annotated[str, Rule("a registry name, a hub id, a folder or a GGUF file")] = "default"
+    name: Annotated[str, Rule("a registry name, a hub id, a folder or a GGUF file")] = DEFAULT_MODEL
     device: Annotated[Device, Rule("where the model runs")] = Device.AUTO
     precision: Annotated[Precision, Rule("how the weights are kept")] = Precision.AUTO
     cache_dir: Annotated[

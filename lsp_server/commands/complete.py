@@ -29,6 +29,7 @@ from lsp_server.commands.flags import (
 )
 from lsp_server.documents import offset_at, parse_target, read_document
 from lsp_server.report import as_json, as_sentence, insertion
+from models import registry
 
 EXIT_NONE = 3
 EXIT_INTERRUPTED = 130
@@ -62,6 +63,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(arguments: argparse.Namespace) -> int:
     """Complete once; everything that can be wrong with the input is checked before torch loads."""
     settings = resolve_settings(arguments)
+    registry.resolve(settings.model.name)
     target = parse_target(arguments.target)
     document = read_document(target.path)
     offset = offset_at(document.text, target.line, target.column)

@@ -176,3 +176,48 @@ def _git() -> Check:
     if shutil.which("git") is None:
         return Check("git", Status.WARN, "not found", "install git; repository context needs it")
     return Check("git", Status.OK, "found")
+
+
+def _cache_dir(settings: Settings) -> Path:
+    from models.loader import default_cache_dir
+
+    chosen = settings.model.cache_dir
+    return Path(chosen).expanduser() if chosen else default_cache_dir()
+
+
+def _disk(settings: Settings) -> Check:
+    folder = _cache_dir(settings)
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free_gb = shutil.disk_usage(existing).free / _GB
+    detail = f"{free_gb:.1f} GB free in {folder}"
+    if not os.access(existing, os.W_OK):
+        remedy = "make it writable, or set model.cache_dir to another folder"
+        return Check("disk", Status.WARN, f"{folder} cannot be written", remedy)
+    if free_gb < _NEEDED_DISK_GB:
+        remedy = f"free space: fetching a model takes {_NEEDED_DISK_GB:g} GB"
+        return Check("disk", Status.WARN, detail, remedy)
+    return Check("disk", Status.OK, detail)
+
+
+def _model(settings: Settings) -> Check:
+    """Look whether the weights are there and complete; their digests are `models verify`'s."""
+    from models import loader
+    from models.checkpoint import checkpoint_folder, open_checkpoint
+    from models.errors import ModelError
+    from models.progress import ignore_progress
+
+    name, folder = settings.model.name, _cache_dir(settings)
+    try:
+        device = loader.choose_device(settings.model.device)
+        precision = loader.choose_precision(settings.model.precision, device)
+        source = loader.find_source(name, folder, ignore_progress, allow_network=False)
+        stored = open_checkpoint(checkpoint_folder(folder, source.fingerprint, precision))
+        if stored is None:
+            source.config()  # fails unless what it is made from is here
+    except ModelError as error:
+        return Check("model", Status.FAIL, str(error), f"run fimble models pull {name}")
+    if stored is None:
+        detail = f"{name} is here and will be converted to {precision} by the first completion"
+        return Check("model", Status.OK, detail)
+    size_gb = stored.size_bytes / _GB
+    return Check("model", Status.OK, f"{name}, {precision}, {size_gb:.1f} GB, complete")

@@ -18,6 +18,7 @@ from lsp_server.commands.flags import (
 )
 from lsp_server.options import from_environment
 from lsp_server.settings import Settings
+from models import registry
 
 if TYPE_CHECKING:
     from completion.service import CompletionService
@@ -43,7 +44,8 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until the client sends ``exit`` or goes away."""
-    resolve_settings(arguments)  # refuses bad flags before the client is kept waiting
+    # Bad flags and variables are refused here, before a client waits for an answer.
+    registry.resolve(resolve_settings(arguments).model.name)
     from lsp_server.server import FimbleLanguageServer
     from lsp_server.transport import serve
 

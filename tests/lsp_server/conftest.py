@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,17 @@ class FakeService:
 
     def close(self) -> None:
         self.is_closed = True
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """Give back the log as pytest set it up: commands configure it for their process."""
+    root, pygls = logging.getLogger(), logging.getLogger("pygls")
+    handlers, level, pygls_level = root.handlers[:], root.level, pygls.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    pygls.setLevel(pygls_level)
 
 
 @pytest.fixture

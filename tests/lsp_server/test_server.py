@@ -194,6 +194,7 @@ async def test_a_change_right_behind_a_request_does_not_move_its_cursor(
 async def test_a_failing_request_is_an_internal_error_and_the_server_lives(
     connected: Connect, initialize: Initialize, service: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)
     async with connected(**WAIT) as client:
         await initialize(client)
         client.open("x = ")
