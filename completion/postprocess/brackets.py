@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from completion.brackets import CLOSERS, depth, find_surplus_closer, scan_brackets
+from completion.brackets import (
+    CLOSERS,
+    depth,
+    ends_inside_string,
+    find_surplus_closer,
+    scan_brackets,
+)
 from completion.postprocess.draft import Draft
 from completion.stop_rules import is_closing
 from completion.types import NoSuggestionReason
+
+_QUOTES = ("'", '"', "`")
 
 
 def remove_duplicated_block_closing_line(draft: Draft) -> Draft | NoSuggestionReason:
@@ -46,6 +54,30 @@ def balance_closing_brackets(draft: Draft) -> Draft | NoSuggestionReason:
     if remaining and not cursor.num_missing_closers:
         return replace(draft, text=_cut_closers(draft.text, remaining), num_replaced=num_replaced)
     return replace(draft, num_replaced=num_replaced)
+
+
+def avoid_doubled_quote(draft: Draft) -> Draft | NoSuggestionReason:
+    """Let text that ends the string at the cursor replace the quote that ends it already."""
+    cursor = draft.cursor
+    right = draft.right.rstrip()
+    if right[:1] not in _QUOTES or right[:1] not in draft.text:
+        return draft
+    if not ends_inside_string(cursor.left, cursor.language, cursor.brackets):
+        return draft
+    text = draft.text.rstrip()
+    sizes = range(min(len(text), len(right)), 0, -1)
+    size = next((size for size in sizes if text.endswith(right[:size])), 0)
+    return replace(draft, num_replaced=draft.num_replaced + size)
+
+
+def avoid_doubled_separator(draft: Draft) -> Draft | NoSuggestionReason:
+    """Let a separator that ends the text replace the same one right of the cursor."""
+    ahead = draft.right
+    blanks = len(ahead) - len(ahead.lstrip(" \t"))
+    separator = ahead[blanks : blanks + 1]
+    if separator not in (";", ",") or not draft.text.rstrip().endswith(separator):
+        return draft
+    return replace(draft, num_replaced=draft.num_replaced + blanks + 1)
 
 
 def _num_closers(draft: Draft, num_replaced: int) -> int:

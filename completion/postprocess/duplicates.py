@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from completion.postprocess.draft import Draft
-from completion.stop_rules import SuffixMatcher, is_closing, is_telling
+from completion.stop_rules import SuffixMatcher, is_closing, is_loop_line
 from completion.types import NoSuggestionReason
 
 _MAX_DISTANCE_SHARE = 0.05
@@ -27,7 +27,7 @@ def reject_repeated_lines_above(draft: Draft) -> Draft | NoSuggestionReason:
     above = list(cursor.above)
     if cursor.left.strip():
         above.append(cursor.left.rstrip())
-    if not lines or above[-len(lines) :] != lines or not any(is_telling(line) for line in lines):
+    if not lines or above[-len(lines) :] != lines or not any(is_loop_line(line) for line in lines):
         return draft
     return NoSuggestionReason.REPEATS_PREFIX
 

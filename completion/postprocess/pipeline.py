@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from completion.postprocess.brackets import (
+    avoid_doubled_quote,
+    avoid_doubled_separator,
     balance_closing_brackets,
     remove_duplicated_block_closing_line,
 )
@@ -53,6 +55,8 @@ FILTERS: tuple[Filter, ...] = (
     avoid_word_remainder,
     remove_duplicated_block_closing_line,
     balance_closing_brackets,
+    avoid_doubled_quote,
+    avoid_doubled_separator,
     normalise_indentation_style,
     trim_leading_space,
     trim_trailing_space,
