@@ -64,13 +64,27 @@ class Tokenizer:
             TokenizerError: The file is missing or is no tokenizer.
         """
         try:
-            return cls(Backend.from_file(str(path)))
-        except TokenizerError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the library raises bare Exception, nothing finer
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
             raise TokenizerError(
-                f"{path} cannot be read as a tokenizer.json: {error}; fetch the model again"
+                f"{path} cannot be read: {error}; fetch the model again"
             ) from error
+        return cls.from_json(text)
+
+    @classmethod
+    def from_json(cls, text: str) -> Tokenizer:
+        """Return the tokenizer that the text of a ``tokenizer.json`` describes.
+
+        Raises:
+            TokenizerError: The text is no tokenizer.
+        """
+        try:
+            backend = Backend.from_str(text)
+        except Exception as error:  # the library raises bare Exception, nothing finer
+            raise TokenizerError(
+                f"the model's tokenizer.json is damaged: {error}; fetch the model again"
+            ) from error
+        return cls(backend)
 
     @property
     def bos_id(self) -> int | None:

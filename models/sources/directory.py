@@ -41,7 +41,19 @@ class DirectorySource:
     def fingerprint(self) -> str:
         """From the config, the vocabulary and both ends of every shard."""
         described = [self._folder / "config.json", self._folder / "tokenizer.json"]
-        return fingerprint_of_files([path for path in [*described, *self._shards] if path.is_file()])
+        return fingerprint_of_files(
+            [path for path in [*described, *self._shards] if path.is_file()]
+        )
+
+    def is_complete(self) -> bool:
+        """Whether the vocabulary and every shard are there."""
+        try:
+            return (self._folder / "tokenizer.json").is_file() and bool(self._shards)
+        except CorruptWeightsError:
+            return False
+
+    def prepare(self) -> None:
+        """Nothing: the user brought the files."""
 
     def config(self) -> ModelConfig:
         """Return the shape that config.json and generation_config.json describe."""

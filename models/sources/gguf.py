@@ -61,6 +61,9 @@ class GGUFSource:
         """The start of the file's sha256 where that is known, else of a sample of the file."""
         return self._sha256[:16] if self._sha256 else fingerprint_of_files([self._path])
 
+    def prepare(self) -> None:
+        """Nothing: the user brought the files."""
+
     def config(self) -> ModelConfig:
         """Return the network's shape; raises UnsupportedModelError, CorruptWeightsError."""
         return ModelConfig.from_hf(self._hf_config)

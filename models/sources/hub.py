@@ -27,18 +27,14 @@ def fetch_from_hub(
 ) -> DirectorySource:
     """Return the files of ``repo_id``, taking up a download that was cut off before.
 
-    They stay in the hub client's cache, where other programs that use the model find them too.
+    The hub is asked only if a file is missing here: starting up must not depend on a network. Files
+    stay in the hub client's cache, where other programs that use the model find them too.
 
     Raises:
         DownloadError: There is no such model, no permission or no network.
     """
     try:
-        folder = snapshot_download(
-            repo_id,
-            allow_patterns=_PATTERNS,
-            local_files_only=not allow_network,
-            tqdm_class=_reporting_bar(f"fetching {repo_id}", progress),
-        )
+        return _snapshot(repo_id, progress, allow_network=allow_network)
     except GatedRepoError as error:
         raise DownloadError(
             f"{repo_id} asks for its licence to be accepted: do so on its hub page, then log in "
@@ -53,7 +49,26 @@ def fetch_from_hub(
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise DownloadError(f"fetching {repo_id} failed: {error}; run the same again") from error
-    return DirectorySource(Path(str(folder)), name=repo_id)
+
+
+def _snapshot(repo_id: str, progress: ProgressCallback, *, allow_network: bool) -> DirectorySource:
+    bar = _reporting_bar(f"fetching {repo_id}", progress)
+    for local_only in (True, False) if allow_network else (True,):
+        try:
+            folder = snapshot_download(
+                repo_id, allow_patterns=_PATTERNS, local_files_only=local_only, tqdm_class=bar
+            )
+        except LocalEntryNotFoundError:
+            if not local_only or not allow_network:
+                raise
+            continue
+        source = DirectorySource(Path(str(folder)), name=repo_id)
+        if source.is_complete():
+            return source
+    raise DownloadError(
+        f"{repo_id} has no tokenizer.json or lacks safetensors files here; check its page on the "
+        f"hub, then run `fimble models pull {repo_id}`"
+    )
 
 
 def _reporting_bar(stage: str, progress: ProgressCallback) -> type[Any]:

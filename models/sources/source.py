@@ -36,6 +36,13 @@ class WeightSource(Protocol):
         """Whether float precisions can be read straight from the source."""
         ...
 
+    def prepare(self) -> None:
+        """Have the files on this machine and whole, fetching them if need be.
+
+        Called before a conversion only. Raises DownloadError, DiskFullError.
+        """
+        ...
+
     def config(self) -> ModelConfig:
         """Return the network's shape; raises UnsupportedModelError, CorruptWeightsError."""
         ...
