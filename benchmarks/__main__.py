@@ -14,7 +14,7 @@ def commands(options: argparse.Namespace) -> list[list[str]]:
     """Return the benchmarks to run as module names with their arguments."""
     found = [["startup"], ["quality"]]
     if options.llama_python is not None:
-        found.append(["engine", "--llama-python", options.llama_python, "--gguf", options.gguf])
+        found.append(["engine", "--llama-python", options.llama_python])
     if options.data is not None:
         found.append(["humaneval", "--data", options.data, "--work", options.work])
     return found
@@ -24,12 +24,9 @@ def main() -> int:
     """Run them and return 1 if any failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--llama-python", help="interpreter that has llama-cpp-python")
-    parser.add_argument("--gguf", help="the default model as a GGUF file, for llama.cpp")
     parser.add_argument("--data", help="folder with the HumanEval-Infilling files")
     parser.add_argument("--work", help="folder for finished tasks, so that a run can be resumed")
     options = parser.parse_args()
-    if (options.llama_python is None) != (options.gguf is None):
-        parser.error("--llama-python and --gguf belong together")
     if (options.data is None) != (options.work is None):
         parser.error("--data and --work belong together")
     failed = [

@@ -4,7 +4,7 @@ Each engine lives in a process of its own; they are measured in turn, one at a t
 round, on the same tokens of real source code with the same number of threads. A ratio compares
 neighbours of the same round, so a slow minute of the machine hits both.
 
-    python -m benchmarks.engine --llama-python .../bin/python --gguf qwen2.5-coder-0.5b.gguf
+    python -m benchmarks.engine --llama-python PYTHON
 
 llama.cpp is compared at the fastest of its quantisations, chosen separately for each measurement:
 the file as given and those that llama.cpp makes from it.
@@ -28,7 +28,9 @@ from typing import IO
 from benchmarks.engine_workers.serve import PASS_WIDTHS
 from benchmarks.figures import Figure, ratio_figure, timing_figure
 from benchmarks.results import ROOT, write_result
-from models.loader import load_model
+from models.loader import default_cache_dir, downloads_folder, load_model
+from models.registry import DEFAULT_MODEL, registered_models
+from models.sources.packaged import gguf_path
 
 CONTEXTS = (128, 512, 2048)
 LLAMA_FILE_TYPES = ("q4_0", "q4_1", "q4_k_s", "iq4_nl", "q8_0", "f16")
@@ -97,10 +99,8 @@ def engine_specs(options: argparse.Namespace) -> list[EngineSpec]:
     ]
     if options.compile:
         specs.append(EngineSpec("fimble_compiled", (*ours, "--compile"), options.num_rounds))
-    if options.gguf is None:
-        return specs
     theirs = (sys.executable, "-m", "benchmarks.engine_workers.transformers_eager")
-    for dtype in ("float32", "bfloat16"):
+    for dtype in ("float32", "bfloat16") if options.num_slow_rounds else ():
         what = ("--model", str(options.gguf), "--dtype", dtype, "--device", options.device)
         specs.append(EngineSpec(f"transformers_{dtype}", (*theirs, *what), options.num_slow_rounds))
     return [*specs, *llama_specs(options)]
@@ -193,11 +193,19 @@ def fastest_rivals(samples: Samples) -> Mapping[str, str]:
     return found
 
 
+def downloaded_gguf() -> Path:
+    """Return the default model's file, which fimble keeps beside the converted one."""
+    model = registered_models()[DEFAULT_MODEL]
+    return gguf_path(model, downloads_folder(default_cache_dir(), model))
+
+
 def parse_options() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
-    parser.add_argument("--model", default="default", help="name or path of fimble's model")
-    parser.add_argument("--gguf", type=Path, help="the same weights for the other engines")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or path of fimble's model")
+    parser.add_argument(
+        "--gguf", type=Path, default=downloaded_gguf(), help="the same weights for the others"
+    )
     parser.add_argument("--llama-python", help="interpreter that has llama-cpp-python")
     parser.add_argument("--llama-file-types", nargs="*", default=list(LLAMA_FILE_TYPES))
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache/fimble-benchmarks")
@@ -209,7 +217,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--contexts", type=int, nargs="+", default=list(CONTEXTS))
     parser.add_argument("--num-threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--num-rounds", type=int, default=5)
-    parser.add_argument("--num-slow-rounds", type=int, default=2, help="rounds of transformers")
+    parser.add_argument(
+        "--num-slow-rounds", type=int, default=2, help="rounds of transformers, 0 for none"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print, write no result")
     return parser.parse_args()
 

@@ -38,6 +38,7 @@ from benchmarks.results import code_fingerprints, write_result
 from benchmarks.sandbox import Verdict, run_program
 from completion.types import Suggestion
 from lsp_server.api import Completer
+from models.registry import DEFAULT_MODEL
 
 MAX_NEW_TOKENS = 256
 
@@ -179,7 +180,7 @@ def main() -> None:
     """Run the sets and write ``humaneval.json``."""
     options = parse_options()
     figures: list[Figure] = []
-    key = run_key(options.model or "default")
+    key = run_key(options.model or DEFAULT_MODEL)
     with Completer(options.model) as completer:
         completer.load()
         for task_set in TASK_SETS:
@@ -197,7 +198,11 @@ def main() -> None:
         "humaneval",
         figures,
         num_threads=os.cpu_count() or 1,
-        settings={"model": options.model or "default", "max_new_tokens": MAX_NEW_TOKENS, "seed": 0},
+        settings={
+            "model": options.model or DEFAULT_MODEL,
+            "max_new_tokens": MAX_NEW_TOKENS,
+            "seed": 0,
+        },
         notes=[
             "Greedy, one suggestion a task.",
             "Holes of whole lines are shown as an empty line with the cursor on it, as an editor "

@@ -26,6 +26,7 @@ from torch import Tensor
 from benchmarks.figures import Figure, mean_figure
 from benchmarks.results import ROOT, write_result
 from models.loader import LoadedModel, load_model
+from models.registry import DEFAULT_MODEL
 from models.slots import SlotTable
 
 NUM_CONTEXT_TOKENS = 512
@@ -72,7 +73,8 @@ def predict(model: LoadedModel, token_ids: Sequence[int]) -> Tensor:
     pool = model.decoder.new_pool(len(token_ids) + 1)
     table = SlotTable(pool, len(token_ids))
     hidden = model.decoder.forward(table.stage(token_ids), pool)
-    rows = [model.decoder.logits(part).cpu() for part in hidden.split(LOGIT_ROWS)]
+    starts = range(0, len(token_ids), LOGIT_ROWS)
+    rows = [model.decoder.logits(hidden[start : start + LOGIT_ROWS]).cpu() for start in starts]
     return F.log_softmax(torch.cat(rows), dim=-1)
 
 
@@ -100,7 +102,7 @@ def figures_of(precision: str, agreements: Sequence[Agreement]) -> list[Figure]:
 def main() -> None:
     """Measure and write ``quality.json``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--precisions", nargs="+", default=["int8", "int4", "bf16"])
     parser.add_argument("--num-texts", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)

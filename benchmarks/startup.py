@@ -23,6 +23,7 @@ import psutil
 from benchmarks.figures import Figure, share_figure, timing_figure
 from benchmarks.results import ROOT, write_result
 from models.loader import load_model
+from models.registry import DEFAULT_MODEL
 
 NUM_COLD_TOKENS = 2_000
 HOLE = "def greet(name: str) -> str:\n    return "
@@ -76,7 +77,7 @@ def run_complete(cursor: str, *flags: str) -> ColdRun:
 
 def cold_files(folder: Path, count: int) -> list[Path]:
     """Write files of 2,000 tokens, each the head of another module of the standard library."""
-    tokenizer = load_model("default", allow_network=False).tokenizer
+    tokenizer = load_model(DEFAULT_MODEL, allow_network=False).tokenizer
     found: list[Path] = []
     for source in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         token_ids = tokenizer.encode(source.read_text(encoding="utf-8", errors="replace"))
@@ -146,7 +147,7 @@ def main() -> None:
         )
     if options.dry_run:
         return
-    settings = {"model": "default", "deadline_ms": options.deadline_ms}
+    settings = {"model": DEFAULT_MODEL, "deadline_ms": options.deadline_ms}
     num_threads = os.cpu_count() or 1
     write_result("startup", start, num_threads=num_threads, settings=settings)
     write_result("memory", memory, num_threads=num_threads, settings=settings)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.engine_workers.serve import serve
+from completion.config import EngineConfig
 from models.loader import load_model
 from models.slots import SlotTable
 
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--num-threads", type=int, required=True)
-    parser.add_argument("--chunk-size", type=int, default=512)
+    parser.add_argument("--chunk-size", type=int, default=EngineConfig().prefill_chunk)
     options = parser.parse_args()
     torch.set_num_threads(options.num_threads)
     serve(

@@ -12,7 +12,6 @@ from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks.engine_workers.serve import serve
 
-
 GLOBAL_NAMES = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
