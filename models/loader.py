@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import torch
 from models.checkpoint import (
     StoredCheckpoint,
     checkpoint_folder,
+    checkpoints_folder,
     convert,
     encoded_tensors,
+    list_checkpoints,
     open_checkpoint,
 )
 from models.config import ModelConfig
@@ -147,6 +150,48 @@ def downloads_folder(cache_dir: Path, model: RegisteredModel) -> Path:
     less than fetching it again; ``fimble models rm`` removes it.
     """
     return cache_dir / "downloads" / model.name
+
+
+def model_name(name_or_path: str | Path) -> str:
+    """Return the name under which checkpoints of ``name_or_path`` are listed.
+
+    Raises:
+        UnknownModelError: It means nothing.
+    """
+    reference = resolve(name_or_path)
+    if isinstance(reference, HubId):
+        return reference.repo_id
+    if isinstance(reference, Path):
+        return reference.name if reference.is_dir() else reference.stem
+    return reference.name
+
+
+def installed(name_or_path: str | Path, cache_dir: Path) -> list[StoredCheckpoint]:
+    """Return the prepared checkpoints of a model; raises UnknownModelError."""
+    name = model_name(name_or_path)
+    return [stored for stored in list_checkpoints(cache_dir) if stored.name == name]
+
+
+def remove(name_or_path: str | Path, cache_dir: Path) -> int:
+    """Delete what the cache folder holds of a model and return the bytes freed.
+
+    Files that the user brought, and the hub client's own cache, are left alone.
+
+    Raises:
+        UnknownModelError: It means nothing.
+    """
+    folders = [stored.folder for stored in installed(name_or_path, cache_dir)]
+    reference = resolve(name_or_path)
+    if isinstance(reference, RegisteredModel):
+        folders.append(downloads_folder(cache_dir, reference))
+        # Broken checkpoints are not listed, but their folder starts with the known digest.
+        pattern = f"{reference.file.sha256[:16]}-*"
+        folders.extend(checkpoints_folder(cache_dir).glob(pattern))
+    num_bytes = 0
+    for folder in dict.fromkeys(folders):
+        num_bytes += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        shutil.rmtree(folder, ignore_errors=True)
+    return num_bytes
 
 
 def default_cache_dir() -> Path:
