@@ -55,7 +55,12 @@ class ServerProcess:
     def __init__(self, command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
         self._log = log.open("wb")
         self._process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
         )
         self._num_requests = 0
         self.exit_code: int | None = None
