@@ -9,7 +9,7 @@ from completion.brackets import CLOSERS, BracketState, scan_brackets
 from completion.types import CompletionRequest
 from retrieval.languages import Language, language_for
 
-_WINDOW_CHARS = 50_000  # brackets further away than this hardly decide anything at the cursor
+_WINDOW_CHARS = 20_000  # brackets further away than this hardly decide anything at the cursor
 _MAX_NUM_NEIGHBOURS = 8
 _AUTO_CLOSED = re.compile(r"[\s)\]}\"'`;,]*\Z")
 
@@ -115,10 +115,11 @@ def read_cursor(request: CompletionRequest) -> CursorContext:
 
 
 def _whole_lines_of_tail(prefix: str) -> str:
+    """Return the last lines that fit the window; of a line longer than that, its end."""
     if len(prefix) <= _WINDOW_CHARS:
         return prefix
-    start = prefix.find("\n", len(prefix) - _WINDOW_CHARS) + 1
-    return prefix[start:]
+    start = len(prefix) - _WINDOW_CHARS
+    return prefix[max(start, prefix.find("\n", start) + 1) :]
 
 
 def _filled_lines(text: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from completion.types import CompletionRequest, TriggerKind
 from retrieval.languages import BlockStyle
 from retrieval.syntax import SyntaxTree
 
-_MAX_PARSED_CHARS = 200_000  # about 30 ms without a tree to start from
+_MAX_PARSED_CHARS = 100_000  # about 15 ms without a tree to start from
 _SEARCHED_CHARS = 50_000
 _HEADER_KEYWORDS = ("class ", "def ", "async def ")
 
@@ -88,7 +88,7 @@ def choose_strategy(
     """Return the strategy for ``request``, by the policy above.
 
     ``tree`` is the parsed document if the caller keeps one; otherwise it is parsed here, and above
-    200,000 characters text alone decides. ``scope`` overrides the policy (benchmarks).
+    100,000 characters text alone decides. ``scope`` overrides the policy (benchmarks).
     ``request.max_new_tokens`` overrides the budget.
     """
     cursor = read_cursor(request)
