@@ -30,6 +30,7 @@ from lsp_server.documents import offset_at, read_document, text_document
 from lsp_server.errors import BadSettingError
 from lsp_server.options import from_flags
 from lsp_server.settings import Settings, all_specs
+from models.progress import ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
     from completion.service import CompletionService
@@ -63,17 +64,25 @@ class Wishes(TypedDict, total=False):
 class Completer:
     """One model, ready to complete; may be used from several threads."""
 
-    def __init__(self, model: str | None = None, *, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        settings: Settings | None = None,
+        progress: ProgressCallback = ignore_progress,
+    ) -> None:
         """Remember what to load.
 
         Args:
             model: A registry name, a hub id, a folder or a GGUF file; outranks ``settings``.
             settings: The resolved tree; all defaults if left out.
+            progress: Told how far fetching and converting weights is, where that is needed.
         """
         settings = settings or Settings()
         if model is not None:
             settings = replace(settings, model=replace(settings.model, name=model))
         self._settings = settings
+        self._progress = progress
         self._lock = Lock()
         self._service: CompletionService | None = None
 
@@ -98,7 +107,7 @@ class Completer:
             if self._service is None:
                 from lsp_server.app import build_service
 
-                self._service = build_service(self._settings)
+                self._service = build_service(self._settings, self._progress)
             return self._service
 
     def complete(

@@ -28,6 +28,7 @@ from lsp_server.commands.flags import (
     resolve_settings,
 )
 from lsp_server.documents import offset_at, parse_target, read_document
+from lsp_server.progress_bar import ProgressPrinter
 from lsp_server.report import as_json, as_sentence, insertion
 from models import registry
 
@@ -73,7 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, "completion.deadline_ms") is not None:
         wishes["deadline_ms"] = settings.completion.deadline_ms
     request = build_request(document, offset, settings, wishes)
-    with Completer(settings=settings) as completer:
+    with (
+        ProgressPrinter(sys.stderr) as printer,
+        Completer(settings=settings, progress=printer.show) as completer,
+    ):
         outcome = _complete(completer, request)
     return _show(outcome, request, as_object=arguments.json)
 
