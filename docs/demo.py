@@ -47,21 +47,28 @@ class Hole:
 
 
 HOLES = (
-    Hole("completion/types.py", "        return self.document.text[", ": self.offset]"),
     Hole(
-        "completion/types.py",
-        "        return self.at is not None and ",
-        "time.monotonic() >= self.at",
+        "completion/sampling.py",
+        "        if self.top_k < 0:\n            ",
+        'raise ValueError(f"top_k is {self.top_k}; it must be 0 or more")',
     ),
     Hole(
-        "models/slots.py",
-        '        """Return how many slots of ``extent`` can still be taken."""\n        ',
-        "return len(self._extents[extent].free)",
+        "completion/sampling.py",
+        "    drawn = torch.multinomial(",
+        "distribution(logits, params), 1, generator=generator)",
     ),
     Hole(
-        "models/slots.py",
-        '        """Add one reference to each of ``slots``."""\n        ',
-        "self.num_references[list(slots)] += 1",
+        "completion/sampling.py",
+        "    kept = torch.full_like(",
+        """logits, float("-inf"))
+    at = torch.from_numpy(allowed).to(logits.device)
+    kept[at] = logits[at]
+    return kept""",
+    ),
+    Hole(
+        "models/norm.py",
+        "    def __init__(self, weight: Tensor, bias: Tensor, eps: float) -> None:\n        ",
+        "self._weight, self._bias, self._eps = weight, bias, eps",
     ),
     Hole(
         "benchmarks/figures.py",
@@ -84,7 +91,7 @@ def show(completer: Completer, hole: Hole, *, colour: bool) -> bool:
         _print(f"  {line}{green}▏{plain} {as_sentence(outcome)}")
         return False
     _print(f"  {line}{green}{bold}{outcome.text}{plain}")
-    _print(f"  {dim}written: {hole.removed.strip()}{plain}")
+    _print(f"  {dim}in the file: {hole.removed}{plain}")
     timings, prompt = outcome.trace.timings_ms, outcome.trace.prompt
     _print(
         f"  {timings.total:.0f} ms: prefill {timings.prefill:.0f} ms for {prompt.num_new_tokens} "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -176,3 +178,16 @@ def test_every_dependency_is_pinned_for_fresh_machines() -> None:
 def test_ci_runs_what_contributors_run() -> None:
     assert "make test" in read(".ci/run")
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_holes_of_the_demo_are_in_the_files_it_shows() -> None:
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "docs" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    demo = importlib.util.module_from_spec(spec)
+    sys.modules["demo"] = demo  # dataclasses look their module up there
+    spec.loader.exec_module(demo)
+    for hole in demo.HOLES:
+        prefix, suffix = hole.cut()
+        assert prefix.endswith(hole.before)
+        assert prefix + hole.removed + suffix == read(hole.path)
