@@ -38,7 +38,7 @@ class CursorContext:
     @property
     def right_is_closed(self) -> bool:
         """Whether only blanks, closers, quotes and separators stand right of the cursor."""
-        return _AUTO_CLOSED.match(self.right) is not None
+        return is_only_closing(self.right)
 
     @property
     def right_closers(self) -> str:
@@ -88,6 +88,18 @@ def indent_columns(line: str) -> int:
 def leading_blanks(line: str) -> str:
     """Return the indentation of ``line`` as it is written."""
     return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def right_of_cursor(request: CompletionRequest) -> str:
+    """Return what stands behind the cursor on its line, without the line's ending."""
+    text, offset = request.document.text, request.offset
+    end = text.find("\n", offset)
+    return text[offset : end if end >= 0 else len(text)].rstrip("\r")
+
+
+def is_only_closing(right: str) -> bool:
+    """Whether ``right`` holds only what editors add themselves and what separates: no code."""
+    return _AUTO_CLOSED.match(right) is not None
 
 
 def read_cursor(request: CompletionRequest) -> CursorContext:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from completion.cursor import read_cursor
+from completion.cursor import is_only_closing, right_of_cursor
 from completion.types import CompletionRequest, NoSuggestionReason, TriggerKind
 
 
@@ -58,8 +58,8 @@ def _refusal_by_surroundings(
     text, offset = request.document.text, request.offset
     if 0 < offset < len(text) and _is_word(text[offset - 1]) and _is_word(text[offset]):
         return NoSuggestionReason.MIDDLE_OF_WORD
-    cursor = read_cursor(request)
-    if not cursor.right_is_closed and len(cursor.right.strip()) > config.max_num_right_chars:
+    right = right_of_cursor(request)
+    if not is_only_closing(right) and len(right.strip()) > config.max_num_right_chars:
         return NoSuggestionReason.TEXT_RIGHT_OF_CURSOR
     return None
 
