@@ -1,0 +1,167 @@
+"""One engine thread: who runs, who waits, who gives way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from completion.errors import ServiceClosedError
+from completion.scheduler import Checkpoint, EngineThread, Priority
+from completion.types import CancellationToken, WorkCancelled
+
+
+@pytest.fixture
+def engine() -> Iterator[EngineThread]:
+    thread = EngineThread()
+    yield thread
+    thread.close()
+
+
+class Steps:
+    """Work that checks in until released, noting what happened in ``log``."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+        self.has_started = threading.Event()
+        self.may_end = threading.Event()
+
+    def __call__(self, checkpoint: Checkpoint) -> str:
+        self.log.append(f"{self.name} starts")
+        self.has_started.set()
+        try:
+            while not self.may_end.wait(0.001):
+                checkpoint()
+        except WorkCancelled:
+            self.log.append(f"{self.name} gives up")
+            raise
+        self.log.append(f"{self.name} ends")
+        return self.name
+
+
+def quick(name: str, log: list[str]) -> Steps:
+    steps = Steps(name, log)
+    steps.may_end.set()
+    return steps
+
+
+def test_the_most_urgent_waiting_work_goes_first_and_equals_in_order(engine: EngineThread) -> None:
+    log: list[str] = []
+    first = Steps("first", log)
+    engine.submit(Priority.INTERACTIVE, "a", first, CancellationToken())
+    first.has_started.wait(5)
+    order = [
+        ("batch", Priority.BATCH),
+        ("one", Priority.INTERACTIVE),
+        ("prefetch", Priority.PREFETCH),
+        ("two", Priority.INTERACTIVE),
+    ]
+    futures = [
+        engine.submit(priority, name, quick(name, log), CancellationToken())
+        for name, priority in order
+    ]
+    assert engine.num_waiting == 4
+    first.may_end.set()
+    for future in futures:
+        future.result(5)
+    assert [line for line in log if line.endswith("ends")] == [
+        "first ends",
+        "one ends",
+        "two ends",
+        "prefetch ends",
+        "batch ends",
+    ]
+
+
+def test_urgent_work_runs_inside_less_urgent_work_on_another_session(engine: EngineThread) -> None:
+    log: list[str] = []
+    slow = Steps("heal", log)
+    slow_future = engine.submit(Priority.HEAL, "a", slow, CancellationToken())
+    slow.has_started.wait(5)
+    urgent = engine.submit(Priority.INTERACTIVE, "b", quick("key", log), CancellationToken())
+    assert urgent.result(5) == "key"
+    assert not slow_future.done()
+    slow.may_end.set()
+    assert slow_future.result(5) == "heal"
+    assert log == ["heal starts", "key starts", "key ends", "heal ends"]
+
+
+def test_less_urgent_work_on_the_same_session_is_abandoned(engine: EngineThread) -> None:
+    log: list[str] = []
+    slow = Steps("prefetch", log)
+    slow_future = engine.submit(Priority.PREFETCH, "a", slow, CancellationToken())
+    slow.has_started.wait(5)
+    urgent = engine.submit(Priority.INTERACTIVE, "a", quick("key", log), CancellationToken())
+    assert urgent.result(5) == "key"
+    with pytest.raises(WorkCancelled):
+        slow_future.result(5)
+    assert log == ["prefetch starts", "prefetch gives up", "key starts", "key ends"]
+
+
+def test_equally_urgent_work_does_not_interrupt(engine: EngineThread) -> None:
+    log: list[str] = []
+    first = Steps("first", log)
+    engine.submit(Priority.INTERACTIVE, "a", first, CancellationToken())
+    first.has_started.wait(5)
+    second = engine.submit(Priority.INTERACTIVE, "b", quick("second", log), CancellationToken())
+    with pytest.raises(TimeoutError):
+        second.result(0.05)
+    first.may_end.set()
+    assert second.result(5) == "second"
+
+
+def test_three_levels_nest_and_unwind(engine: EngineThread) -> None:
+    log: list[str] = []
+    heal, prefetch = Steps("heal", log), Steps("prefetch", log)
+    healed = engine.submit(Priority.HEAL, "a", heal, CancellationToken())
+    heal.has_started.wait(5)
+    prefetched = engine.submit(Priority.PREFETCH, "b", prefetch, CancellationToken())
+    prefetch.has_started.wait(5)
+    # The outermost session is wanted: both nested works give way, innermost first.
+    urgent = engine.submit(Priority.INTERACTIVE, "a", quick("key", log), CancellationToken())
+    assert urgent.result(5) == "key"
+    for future in (healed, prefetched):
+        with pytest.raises(WorkCancelled):
+            future.result(5)
+    assert log.index("prefetch gives up") < log.index("heal gives up") < log.index("key starts")
+
+
+def test_cancelling_ends_waiting_and_running_work(engine: EngineThread) -> None:
+    log: list[str] = []
+    running, token = Steps("running", log), CancellationToken()
+    future = engine.submit(Priority.INTERACTIVE, "a", running, token)
+    running.has_started.wait(5)
+    waiting_token = CancellationToken()
+    waiting = engine.submit(Priority.INTERACTIVE, "b", quick("waiting", log), waiting_token)
+    waiting_token.cancel()
+    token.cancel()
+    for cancelled in (future, waiting):
+        with pytest.raises(WorkCancelled):
+            cancelled.result(5)
+    assert "waiting starts" not in log
+
+
+def test_an_error_reaches_its_caller_and_nobody_else(engine: EngineThread) -> None:
+    def fail(_: Checkpoint) -> None:
+        raise ZeroDivisionError("one job")
+
+    failed = engine.submit(Priority.INTERACTIVE, "a", fail, CancellationToken())
+    with pytest.raises(ZeroDivisionError, match="one job"):
+        failed.result(5)
+    after = engine.submit(Priority.INTERACTIVE, "a", quick("next", []), CancellationToken())
+    assert after.result(5) == "next"
+
+
+def test_closing_cancels_everything_and_refuses_more() -> None:
+    engine, log = EngineThread(), []
+    running = Steps("running", log)
+    future = engine.submit(Priority.BATCH, "a", running, CancellationToken())
+    running.has_started.wait(5)
+    waiting = engine.submit(Priority.BATCH, "b", quick("waiting", log), CancellationToken())
+    engine.close()
+    for cancelled in (future, waiting):
+        with pytest.raises(WorkCancelled):
+            cancelled.result(5)
+    with pytest.raises(ServiceClosedError):
+        engine.submit(Priority.BATCH, "a", quick("late", log), CancellationToken())
