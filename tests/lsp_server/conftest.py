@@ -154,9 +154,10 @@ class Connection:
     async def ask(self, method: str, params: Any) -> dict[str, Any]:
         return await self.response(self.request(method, params))
 
-    async def silence(self) -> None:
-        """Wait for a round trip and fail if anything but its answer arrives."""
-        await self.ask("workspace/executeCommand", {"command": "nothing.at.all"})
+    async def no_further_response(self) -> None:
+        """Send a request that is refused and see that its refusal is the next response."""
+        refused = await self.ask("workspace/executeCommand", {"command": "nothing.at.all"})
+        assert refused["error"]["code"] == -32602
 
     async def notification(self, method: str) -> dict[str, Any]:
         for message in self.notifications:

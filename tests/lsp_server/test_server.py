@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from completion.types import CompletionRequest, NoSuggestion, NoSuggestionReason, TriggerKind
+from completion.types import CompletionRequest, NoSuggestion, NoSuggestionReason
 
 REQUEST_CANCELLED = -32800
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
-INVALID_PARAMS, INTERNAL_ERROR, NOT_INITIALIZED = -32602, -32603, -32002
+INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
 
 Connect = Callable[..., Any]
 Initialize = Callable[..., Any]
@@ -145,7 +144,7 @@ async def test_a_request_that_lost_its_point_is_answered_once_and_stops_the_engi
         if event == "newer request":
             assert (await client.response(follow_up))["result"]["items"]
         if event != "shutdown":
-            await _no_further_response(client)
+            await client.no_further_response()
 
 
 async def test_cancelling_an_answered_request_answers_nothing(
@@ -158,7 +157,7 @@ async def test_cancelling_an_answered_request_answers_nothing(
         await client.response(done)
         client.notify("$/cancelRequest", {"id": done})
         client.notify("$/cancelRequest", {"id": "never sent"})
-        await _no_further_response(client)
+        await client.no_further_response()
 
 
 async def test_a_change_right_behind_a_request_does_not_move_its_cursor(
@@ -206,100 +205,6 @@ async def test_a_failing_request_is_an_internal_error_and_the_server_lives(
     assert "Traceback" in caplog.text
 
 
-GOOD = b'{"jsonrpc":"2.0","id":77,"method":"workspace/executeCommand","params":{"command":"no"}}'
-
-
-def framed(body: bytes) -> bytes:
-    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-
-
-@pytest.mark.parametrize(
-    ("raw", "msg_id", "code"),
-    [
-        (framed(b"{"), None, PARSE_ERROR),
-        (framed(b"\xff\xfe"), None, PARSE_ERROR),
-        (framed(b"[" * 100_000), None, PARSE_ERROR),
-        (b"Foo: bar\r\n\r\n", None, PARSE_ERROR),
-        (b"Content-Length: many\r\n\r\n", None, PARSE_ERROR),
-        (framed(b"[]"), None, INVALID_REQUEST),
-        (framed(b"null"), None, INVALID_REQUEST),
-        (framed(b'{"id":5,"method":"shutdown"}'), None, INVALID_REQUEST),
-        (framed(b'{"jsonrpc":"2.0","id":[1],"method":"shutdown"}'), None, INVALID_REQUEST),
-        (framed(b'{"jsonrpc":"2.0","id":5,"method":7}'), None, INVALID_REQUEST),
-        (framed(b'{"jsonrpc":"2.0","id":5,"method":"no/such"}'), 5, METHOD_NOT_FOUND),
-        (
-            framed(b'{"jsonrpc":"2.0","id":5,"method":"textDocument/inlineCompletion"}'),
-            5,
-            INVALID_PARAMS,
-        ),
-        (
-            framed(
-                b'{"jsonrpc":"2.0","id":"s","method":"textDocument/inlineCompletion","params":'
-                b'{"textDocument":{"uri":"u"},"position":{"line":"x"},"context":{"triggerKind":9}}}'
-            ),
-            "s",
-            INVALID_PARAMS,
-        ),
-        (
-            framed(b'{"jsonrpc":"2.0","id":5,"method":"initialize","params":{"capabilities":{}}}'),
-            5,
-            INVALID_REQUEST,
-        ),
-    ],
-)
-async def test_a_malformed_message_gets_one_error_and_the_next_one_is_served(
-    connected: Connect, initialize: Initialize, raw: bytes, msg_id: object, code: int
-) -> None:
-    async with connected() as client:
-        await initialize(client)
-        client.send_raw(raw)
-        response = await client.response(msg_id)
-        assert response["error"]["code"] == code
-        await _no_further_response(client)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        framed(b'{"jsonrpc":"2.0","method":"no/such"}'),
-        framed(b'{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{}}'),
-        framed(b'{"jsonrpc":"2.0","method":"textDocument/didChange","params":5}'),
-        framed(b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{}}'),
-        framed(b'{"jsonrpc":"2.0","id":"nobody asked","result":{}}'),
-        framed(b'{"jsonrpc":"2.0","id":3,"error":{"code":1,"message":"no"}}'),
-    ],
-)
-async def test_a_malformed_notification_or_response_is_ignored(
-    connected: Connect, initialize: Initialize, raw: bytes
-) -> None:
-    async with connected() as client:
-        await initialize(client)
-        client.send_raw(raw)
-        await _no_further_response(client)
-
-
-async def test_requests_out_of_order_are_refused_not_ignored(
-    connected: Connect, initialize: Initialize
-) -> None:
-    server = connected()
-    async with server as client:
-        early = await client.ask("shutdown", None)
-        assert early["error"]["code"] == NOT_INITIALIZED
-        await initialize(client)
-        assert (await client.ask("shutdown", None))["result"] is None
-        late = await client.response(client.complete(0, 0))
-        assert late["error"]["code"] == INVALID_REQUEST
-        client.notify("exit", None)
-    assert server.exit_code == 0
-
-
-async def test_an_exit_without_shutdown_is_reported_by_the_exit_code(connected: Connect) -> None:
-    server = connected()
-    async with server as client:
-        client.notify("exit", None)
-    assert server.exit_code == 1
-
-
 async def test_an_accepted_suggestion_reaches_the_service_by_its_id(
     connected: Connect, initialize: Initialize, service: Any
 ) -> None:
@@ -328,61 +233,9 @@ async def test_a_closed_document_is_forgotten_by_the_service(
         client.open("x = ")
         await client.response(client.complete(0, 4))
         client.notify("textDocument/didClose", {"textDocument": {"uri": "file:///w/a.py"}})
-        await _no_further_response(client)
+        await client.no_further_response()
     assert service.forgotten == ["file:///w/a.py"]
     assert service.is_closed
-
-
-async def test_the_clients_options_shape_the_request_and_flags_outrank_them(
-    connected: Connect, initialize: Initialize, service: Any
-) -> None:
-    options = {
-        "completion": {"max_new_tokens": 33, "deadline_ms": 250},
-        "engine": {"patching": False},
-    }
-    async with connected(**WAIT, **{"completion.deadline_ms": "99"}) as client:
-        await initialize(client, initializationOptions=options)
-        client.open("x = ")
-        await client.response(client.complete(0, 4, triggerKind=1))
-    request: CompletionRequest = service.requests[0]
-    assert (request.max_new_tokens, request.deadline_ms) == (33, 99.0)
-    assert (request.use_patching, request.use_retrieval) == (False, True)
-    assert request.trigger is TriggerKind.INVOKED
-
-
-async def test_new_configuration_counts_from_the_next_request(
-    connected: Connect, initialize: Initialize, service: Any
-) -> None:
-    async with connected(**WAIT) as client:
-        await initialize(client)
-        client.open("x = ")
-        switched_off = {"fimble": {"completion": {"disabled_languages": ["python"]}}}
-        client.notify("workspace/didChangeConfiguration", {"settings": switched_off})
-        assert (await client.response(client.complete(0, 4)))["result"] == {"items": []}
-        client.notify("workspace/didChangeConfiguration", {"settings": {}})
-        assert (await client.response(client.complete(0, 4)))["result"]["items"]
-    assert len(service.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        (
-            {"complition": {"enabled": False}},
-            "complition.enabled; did you mean completion.enabled?",
-        ),
-        ({"completion": {"top_p": 7}}, "completion.top_p is 7; allowed: a number from 0.01 to 1"),
-        ("on", "settings are str, expected an object"),
-    ],
-)
-async def test_a_wrong_setting_is_shown_with_its_remedy(
-    connected: Connect, initialize: Initialize, settings: Any, told: str
-) -> None:
-    async with connected() as client:
-        await initialize(client)
-        client.notify("workspace/didChangeConfiguration", {"settings": settings})
-        message = await client.notification("window/showMessage")
-        assert told in message["params"]["message"]
 
 
 async def test_a_save_repairs_a_document_that_has_drifted(
@@ -456,12 +309,6 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - it becomes true in another thread
             await asyncio.sleep(0.001)
-
-
-async def _no_further_response(client: Any) -> None:
-    """Send a request that is refused and see that its refusal is the next response."""
-    client.send_raw(framed(GOOD))
-    assert (await client.response(77))["error"]["code"] == INVALID_PARAMS
 
 
 async def test_a_burst_of_keys_asks_the_engine_once(
