@@ -13,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+MAX_NUM_SHORTER = 2  # lengths of tokens that spell only a part of the forced text
+
 
 class TokenIndex:
     """A vocabulary sorted by bytes; built once per tokenizer."""
@@ -31,15 +33,21 @@ class TokenIndex:
         self._ids = np.array([token_id for _, token_id in entries], dtype=np.int64)
 
     def allowed(self, forced: bytes) -> npt.NDArray[np.int64]:
-        """Return the tokens that begin with ``forced`` or with which ``forced`` begins."""
+        """Return the tokens that begin with ``forced``, and the longest that only begin it.
+
+        Any shorter token could spell the text too, but a model has never seen eight spaces spelled
+        one by one, and would go on like that. Two lengths are enough: a tokenizer writes an
+        indentation as one token, all but its last space, which belongs to the word behind it.
+        """
         first = bisect_left(self._texts, forced)
         last = first + _num_with_prefix(self._texts, forced, first)
-        shorter = [
-            at
-            for length in range(1, len(forced))
-            if (at := bisect_left(self._texts, forced[:length])) < len(self._texts)
-            and self._texts[at] == forced[:length]
-        ]
+        shorter: list[int] = []
+        for length in range(len(forced) - 1, 0, -1):
+            at = bisect_left(self._texts, forced[:length])
+            if at < len(self._texts) and self._texts[at] == forced[:length]:
+                shorter.append(at)
+                if last > first or len(shorter) == MAX_NUM_SHORTER:
+                    break
         return np.concatenate([self._ids[first:last], self._ids[shorter]])
 
 

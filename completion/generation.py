@@ -18,6 +18,7 @@ from completion.forced_text import ForcedText, TokenIndex
 from completion.prompt import FimPrompt
 from completion.sampling import SamplingParams, choose, log_probability, restrict
 from completion.scheduler import Checkpoint
+from completion.stopping import StopReason
 from completion.types import Deadline, FinishReason, PromptStats, SpeculationStats
 from models.decoder import Decoder
 from models.slots import SlotPool, SlotTable
@@ -39,11 +40,16 @@ class TextMonitor(Protocol):
         """The finished lines so far."""
         ...
 
-    def push(self, delta: str) -> object | None:
-        """Take the next piece; return a reason once the text has ended."""
+    @property
+    def reason(self) -> StopReason | None:
+        """The rule that ended the text, or None."""
         ...
 
-    def finish(self) -> object | None:
+    def push(self, delta: str) -> StopReason | None:
+        """Take the next piece; return the rule that has ended the text, if any."""
+        ...
+
+    def finish(self) -> StopReason | None:
         """Judge the last line when the model has ended by itself."""
         ...
 
@@ -62,12 +68,16 @@ class GenerationParams:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedText:
-    """One continuation; ``logprob`` in nats over its ``num_tokens`` tokens."""
+    """One continuation; ``logprob`` in nats over its ``num_tokens`` tokens.
+
+    ``stop_reason`` names the rule that ended it, None if none did.
+    """
 
     text: str
     logprob: float
     num_tokens: int
     finish_reason: FinishReason
+    stop_reason: StopReason | None = None
 
     @property
     def confidence(self) -> float:
@@ -318,12 +328,11 @@ class _Run:
     def _finish(self, reason: FinishReason) -> GeneratedText:
         monitor = self._monitor
         if reason is FinishReason.STOP:
-            self._push(self._stream.flush(), None)
             monitor.finish()
             text = monitor.text
         else:
             text = monitor.complete_lines or cut_to_word(monitor.text)
-        return GeneratedText(text, self._logprob, self._num_tokens, reason)
+        return GeneratedText(text, self._logprob, self._num_tokens, reason, monitor.reason)
 
 
 def cut_to_word(text: str) -> str:

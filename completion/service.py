@@ -19,6 +19,7 @@ from completion.context import ContextProvider, NoContext
 from completion.errors import ServiceClosedError
 from completion.generation import (
     ForcedTextImpossibleError,
+    GeneratedText,
     Generation,
     GenerationParams,
     Generator,
@@ -28,7 +29,7 @@ from completion.prompt import FimPrompt, PromptBuilder
 from completion.sampling import SamplingParams
 from completion.scheduler import Checkpoint, EngineThread, Priority
 from completion.sessions import Session, SessionStore
-from completion.stopping import StopMonitor
+from completion.stopping import StopMonitor, StopReason
 from completion.strategy import Strategy, choose_strategy
 from completion.suggestion_cache import SuggestionCache, after_acceptance
 from completion.trigger import should_ask
@@ -51,6 +52,9 @@ from completion.types import (
     WorkCancelled,
 )
 from models.loader import LoadedModel
+from retrieval.languages import language_for
+from retrieval.syntax import SyntaxTree
+from retrieval.syntax_cache import SyntaxCache
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +88,13 @@ class CompletionService:
             model.decoder, pool, model.tokenizer, self._config.engine.prefill_chunk
         )
         self._cache = SuggestionCache()
+        self._syntax = SyntaxCache()
         self._engine = EngineThread()
         self._shown: OrderedDict[str, tuple[CompletionRequest, Suggestion]] = OrderedDict()
         self._prefetches: dict[str, CancellationToken] = {}
         self._lock = Lock()
+        # When nothing else is to do; short processes end before it begins.
+        self._engine.submit(Priority.BATCH, "", model.decoder.pack, CancellationToken())
 
     @property
     def model_name(self) -> str:
@@ -155,7 +162,7 @@ class CompletionService:
         self._cache.clear(uri)
         try:
             self._engine.submit(
-                Priority.PATCH, uri, lambda _: self._sessions.close(uri), CancellationToken()
+                Priority.INTERACTIVE, uri, lambda _: self._close_document(uri), CancellationToken()
             )
         except ServiceClosedError:
             return
@@ -163,6 +170,10 @@ class CompletionService:
     def close(self) -> None:
         """Cancel all work and end the engine thread."""
         self._engine.close()
+
+    def _close_document(self, uri: str) -> None:
+        self._sessions.close(uri)
+        self._syntax.forget(uri)
 
     def _submit(
         self,
@@ -190,7 +201,7 @@ class CompletionService:
     ) -> CompletionOutcome:
         """Run the stages. Engine thread only."""
         started = time.perf_counter()
-        strategy = choose_strategy(request)
+        strategy = choose_strategy(request, tree=self._parse(request))
         session = self._sessions.open(request.document.uri)
         chunks = self._retrieve(request)
         retrieved = time.perf_counter()
@@ -229,6 +240,20 @@ class CompletionService:
             context=tuple(chunks),
         )
         return _conclude(request, strategy, generation, trace)
+
+    def _parse(self, request: CompletionRequest) -> SyntaxTree | None:
+        document = request.document
+        language = language_for(document.language_id, document.path)
+        if language is None:
+            return None
+        return self._syntax.tree_for(
+            document.uri,
+            document.version,
+            language,
+            document.text,
+            base_version=document.base_version,
+            edits=[(edit.start, edit.end, edit.inserted) for edit in document.edits],
+        )
 
     def _retrieve(self, request: CompletionRequest) -> tuple[ContextChunk, ...]:
         if not request.use_retrieval:
@@ -334,7 +359,7 @@ def _conclude(
     for generated in generation.candidates:
         result = postprocess(generated.text, request, strategy)
         if isinstance(result, RejectedText):
-            rejected = rejected or result
+            rejected = rejected or _with_cause(result, generated)
             continue
         if all(result.text != known.text for _, known in kept):
             first = first if kept else generated
@@ -357,6 +382,14 @@ def _conclude(
         source=SuggestionSource.ENGINE,
         trace=trace,
     )
+
+
+def _with_cause(rejected: RejectedText, generated: GeneratedText) -> RejectedText:
+    """Say why nothing was left, where the stop rules knew."""
+    repeats = generated.stop_reason is StopReason.REPEATS_SUFFIX
+    if repeats and rejected.reason is NoSuggestionReason.EMPTY_OUTPUT:
+        return replace(rejected, reason=NoSuggestionReason.REPEATS_SUFFIX)
+    return rejected
 
 
 def _with_total(outcome: CompletionOutcome, total_ms: float) -> CompletionOutcome:

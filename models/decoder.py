@@ -16,8 +16,8 @@ from torch import Tensor
 
 from models.attention import AttentionPlan
 from models.config import Activation, ModelConfig, NormKind
-from models.kernels import Int8Kernels, detect_int8_kernels
-from models.linear import Linear, build_linear
+from models.kernels import Int8Kernels, detect_int8_kernels, drop_slower_kernel
+from models.linear import Int8Linear, Linear, build_linear
 from models.norm import LayerNorm, Norm, RmsNorm
 from models.quantize import Precision
 from models.rope import rotate
@@ -41,6 +41,10 @@ class _Layer:
     up: Linear  # gate and up side by side where the MLP is gated
     down: Linear
     window: int | None
+
+    @property
+    def linears(self) -> tuple[Linear, ...]:
+        return (self.qkv, self.output, self.up, self.down)
 
 
 class Decoder:
@@ -82,6 +86,20 @@ class Decoder:
     def new_pool(self, num_slots: int) -> SlotPool:
         """Return a pool for this network's keys and values."""
         return SlotPool(self.config, num_slots, dtype=self.dtype, device=self.device)
+
+    def pack(self, checkpoint: Checkpoint = _go_on) -> None:
+        """Prepare the kernels for passes of a few rows; takes seconds, changes no result.
+
+        Args:
+            checkpoint: Called between matrices; whatever it raises ends the work, which a later
+                call takes up again.
+        """
+        linears = [part for layer in self._layers for part in layer.linears] + [self._head]
+        products = [linear.product for linear in linears if isinstance(linear, Int8Linear)]
+        for product in products:
+            product.pack(checkpoint)
+        checkpoint()
+        drop_slower_kernel(products)
 
     @torch.inference_mode()
     def forward(

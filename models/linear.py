@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.kernels import Int8Kernels
+from models.kernels import Int8Kernels, Int8Product
 from models.quantize import INT4_GROUP_SIZE, unpack_int4
 
 
@@ -55,7 +55,7 @@ class Int8Linear:
     ) -> None:
         limit = float(kernels.max_activation)
         # A code counts in units of peak / limit; the 1 / limit sits in the weights' scale.
-        self._product = kernels.bind(weight, scale.float() / limit)
+        self.product = Int8Product(weight, scale.float() / limit, kernels)
         self._limit = torch.tensor(limit)
         self._half_up = torch.tensor(kernels.zero_point + 0.5)
         self._bias = bias
@@ -69,7 +69,7 @@ class Int8Linear:
         # Adding the zero point and one half, then truncating, rounds to the nearest code.
         codes = torch.addcmul(self._half_up, x, self._limit / peak).to(torch.uint8)
         scale = peak if row_scale is None else peak.mul_(row_scale)
-        product = self._product(codes)
+        product = self.product(codes)
         if residual is None:
             return product.mul_(scale) if self._bias is None else self._bias.addcmul(product, scale)
         y = residual.addcmul(product, scale)

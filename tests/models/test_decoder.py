@@ -225,7 +225,7 @@ def test_padding_changes_nothing(size: int) -> None:
 KERNELS: dict[str, Callable[[], Int8Kernels | None]] = {
     "as detected": detect_int8_kernels,
     "seven bits": lambda: Int8Kernels(max_activation=63),
-    "plain at one row": lambda: Int8Kernels(plain_at_one_row=True),
+    "packed only": lambda: Int8Kernels(has_plain=False),
 }
 
 
@@ -255,6 +255,36 @@ def test_int8_stays_near_float32(kernels: str) -> None:
     actual = run_chunks(decoder, token_ids, [32, *[1] * 8])
     relative = (actual - expected).norm() / expected.norm()
     assert relative < 0.06
+
+
+def test_packing_changes_no_bit_of_any_result() -> None:
+    _, decoder = build_pair(FAMILIES["qwen2"], Precision.INT8, kernels=Int8Kernels())
+    token_ids = random_tokens(40)
+    sizes = [16, 8, 4, 4, *[1] * 8]
+    before = run_chunks(decoder, token_ids, sizes)
+    decoder.pack()
+    assert torch.equal(run_chunks(decoder, token_ids, sizes), before)
+
+
+def test_packing_can_be_interrupted_and_taken_up_again() -> None:
+    _, decoder = build_pair(FAMILIES["qwen2"], Precision.INT8, kernels=Int8Kernels())
+    token_ids = random_tokens(20)
+    before = run_chunks(decoder, token_ids, [12, 8])
+
+    class Stop(Exception):
+        pass
+
+    calls = iter(range(100))
+
+    def checkpoint() -> None:
+        if next(calls) == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        decoder.pack(checkpoint)
+    assert torch.equal(run_chunks(decoder, token_ids, [12, 8]), before)
+    decoder.pack()
+    assert torch.equal(run_chunks(decoder, token_ids, [12, 8]), before)
 
 
 def test_a_machine_without_integer_kernels_computes_in_floating_point(
