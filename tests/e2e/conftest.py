@@ -107,6 +107,11 @@ class ServerProcess:
             pass
         return message
 
+    def await_notification(self, method: str) -> dict[str, Any]:
+        while (message := self._read()).get("method") != method:
+            pass
+        return message
+
     def _send(self, message: dict[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
         self.send_raw(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))

@@ -110,3 +110,41 @@ def test_a_client_that_goes_away_takes_the_server_with_it(
         client.notify("initialized", {})
         client.hang_up()
     assert client.exit_code == 1
+
+
+_NOISY_SERVER = """
+import os, sys
+from lsp_server.cli import main
+from lsp_server.commands import lsp
+
+def build(settings):
+    print("a stray line")
+    os.write(1, b"another one, from a C library")
+    raise OSError("no model in this test")
+
+lsp._build = build
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_whatever_is_printed_stays_out_of_the_message_stream(
+    start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    command = (sys.executable, "-I", "-u", "-c", _NOISY_SERVER)
+    with start_server("--log-level", "info", command=command) as client:
+        client.ask("initialize", {"processId": None, "capabilities": {}})
+        client.notify("initialized", {})
+        told = client.await_notification("window/showMessage")
+        assert "no model in this test" in told["params"]["message"]
+    assert client.exit_code == 0
+    log = (tmp_path / "server.log").read_text()
+    assert "a stray line" in log
+    assert "another one, from a C library" in log
+
+
+def test_the_log_can_go_to_a_file(start_server: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "fimble.log"
+    with start_server("--offline", "--log-level", "info", "--log-file", str(path)) as client:
+        client.ask("initialize", {"processId": None, "capabilities": {}})
+    assert "connected to an unnamed client" in path.read_text()
+    assert (tmp_path / "server.log").read_text() == ""
