@@ -131,7 +131,7 @@ def _apply(
             edits, base_version = [], None
             continue
         edit = _edit(text, lines, change.range, new_text, encoding)
-        text = text[: edit.start] + edit.inserted + text[edit.end :]
+        text = "".join((text[: edit.start], edit.inserted, text[edit.end :]))
         lines = lines.after_edit(edit, text)
         edits.append(edit)
     # Edits behind a whole text start from a version nobody saw: the text counts as whole.
