@@ -21,7 +21,8 @@ from completion.scheduler import Checkpoint
 from completion.stopping import StopReason
 from completion.types import Deadline, FinishReason, PromptStats, SpeculationStats
 from models.decoder import Decoder
-from models.slots import SlotPool, SlotTable
+from models.slot_pool import SlotPool
+from models.slots import SlotTable
 from models.tokenizer import StreamDecoder, Tokenizer
 
 RATE_PROBE_TOKENS = 64

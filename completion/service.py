@@ -19,24 +19,21 @@ from completion.context import ContextProvider, NoContext
 from completion.errors import ServiceClosedError
 from completion.generation import (
     ForcedTextImpossibleError,
-    GeneratedText,
-    Generation,
     GenerationParams,
     Generator,
 )
-from completion.postprocess.pipeline import PostprocessedText, RejectedText, postprocess
+from completion.outcome import conclude, selection_mismatch, with_total
 from completion.prompt import FimPrompt, PromptBuilder
 from completion.sampling import SamplingParams
 from completion.scheduler import Checkpoint, EngineThread, Priority
 from completion.sessions import Session, SessionStore
-from completion.stopping import StopMonitor, StopReason
+from completion.stopping import StopMonitor
 from completion.strategy import Strategy, choose_strategy
 from completion.suggestion_cache import SuggestionCache, after_acceptance
 from completion.trigger import should_ask
 from completion.types import (
     CancellationToken,
     Cancelled,
-    Candidate,
     CompletionOutcome,
     CompletionRequest,
     CompletionTimings,
@@ -44,7 +41,6 @@ from completion.types import (
     ContextChunk,
     Deadline,
     Exactness,
-    FinishReason,
     NoSuggestion,
     NoSuggestionReason,
     Suggestion,
@@ -106,7 +102,7 @@ class CompletionService:
 
         Takes well under a millisecond: trigger rules, typing as suggested, remembered suggestions.
         """
-        reason = should_ask(request, self._config.trigger) or _selection_mismatch(request)
+        reason = should_ask(request, self._config.trigger) or selection_mismatch(request)
         if reason is not None:
             return NoSuggestion(request.request_id, reason, trace=self._trace())
         suggestion = self._cache.lookup(request)
@@ -187,7 +183,7 @@ class CompletionService:
 
         def work(checkpoint: Checkpoint) -> CompletionOutcome:
             outcome = self._answer(request, priority, deadline, checkpoint, on_text)
-            return _with_total(outcome, (time.perf_counter() - started) * 1000)
+            return with_total(outcome, (time.perf_counter() - started) * 1000)
 
         return self._engine.submit(priority, request.document.uri, work, cancel)
 
@@ -239,7 +235,7 @@ class CompletionService:
             timings_ms=timings,
             context=tuple(chunks),
         )
-        return _conclude(request, strategy, generation, trace)
+        return conclude(request, strategy, generation, trace)
 
     def _parse(self, request: CompletionRequest) -> SyntaxTree | None:
         document = request.document
@@ -338,60 +334,3 @@ class CompletionService:
 
 def _session_capacity(config: CompletionConfig) -> int:
     return config.prompt.max_num_tokens + config.engine.max_new_tokens + DRAFT_SLACK
-
-
-def _selection_mismatch(request: CompletionRequest) -> NoSuggestionReason | None:
-    item = request.selected_item
-    if item is None:
-        return None
-    typed = request.document.text[item.start : request.offset]
-    fits = item.start <= request.offset <= item.end and item.text.startswith(typed)
-    return None if fits else NoSuggestionReason.SELECTED_ITEM_MISMATCH
-
-
-def _conclude(
-    request: CompletionRequest, strategy: Strategy, generation: Generation, trace: CompletionTrace
-) -> CompletionOutcome:
-    """Post-process every candidate; the first that survives is the suggestion."""
-    kept: list[tuple[PostprocessedText, Candidate]] = []
-    rejected: RejectedText | None = None
-    first = generation.candidates[0]
-    for generated in generation.candidates:
-        result = postprocess(generated.text, request, strategy)
-        if isinstance(result, RejectedText):
-            rejected = rejected or _with_cause(result, generated)
-            continue
-        if all(result.text != known.text for _, known in kept):
-            first = first if kept else generated
-            kept.append((result, Candidate(result.text, generated.logprob)))
-    if not kept:
-        if first.finish_reason is FinishReason.DEADLINE:
-            reason = NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE
-            return NoSuggestion(request.request_id, reason, trace=trace)
-        assert rejected is not None
-        return NoSuggestion(request.request_id, rejected.reason, rejected.filter_name, trace)
-    shown = kept[0][0]
-    return Suggestion(
-        request_id=request.request_id,
-        text=shown.text,
-        replace_start=shown.replace_start,
-        replace_end=shown.replace_end,
-        candidates=tuple(candidate for _, candidate in kept),
-        confidence=first.confidence,
-        finish_reason=first.finish_reason,
-        source=SuggestionSource.ENGINE,
-        trace=trace,
-    )
-
-
-def _with_cause(rejected: RejectedText, generated: GeneratedText) -> RejectedText:
-    """Say why nothing was left, where the stop rules knew."""
-    repeats = generated.stop_reason is StopReason.REPEATS_SUFFIX
-    if repeats and rejected.reason is NoSuggestionReason.EMPTY_OUTPUT:
-        return replace(rejected, reason=NoSuggestionReason.REPEATS_SUFFIX)
-    return rejected
-
-
-def _with_total(outcome: CompletionOutcome, total_ms: float) -> CompletionOutcome:
-    timings = replace(outcome.trace.timings_ms, total=total_ms)
-    return replace(outcome, trace=replace(outcome.trace, timings_ms=timings))

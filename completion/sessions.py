@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from completion.windows import StickyWindows
-from models.slots import SlotPool, SlotTable
+from models.slot_pool import SlotPool
+from models.slots import SlotTable
 
 
 class Session:

@@ -21,7 +21,8 @@ from models.linear import Int8Linear, Linear, build_linear
 from models.norm import LayerNorm, Norm, RmsNorm
 from models.quantize import Precision
 from models.rope import rotate
-from models.slots import SlotPool, TokenBatch
+from models.slot_pool import SlotPool
+from models.slots import TokenBatch
 
 Checkpoint = Callable[[], None]  # called between layers; raising abandons the pass
 

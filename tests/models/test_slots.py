@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from models.config import ModelConfig
 from models.errors import PoolFullError
 from models.rope import Rotary, rotate
-from models.slots import SlotPool, SlotTable
+from models.slot_pool import SlotPool
+from models.slots import SlotTable
 
 CONFIG = ModelConfig.from_hf(
     {

@@ -1,0 +1,80 @@
+"""From generated text to the outcome a client sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from completion.generation import GeneratedText, Generation
+from completion.postprocess.pipeline import PostprocessedText, RejectedText, postprocess
+from completion.stopping import StopReason
+from completion.strategy import Strategy
+from completion.types import (
+    Candidate,
+    CompletionOutcome,
+    CompletionRequest,
+    CompletionTrace,
+    FinishReason,
+    NoSuggestion,
+    NoSuggestionReason,
+    Suggestion,
+    SuggestionSource,
+)
+
+
+def selection_mismatch(request: CompletionRequest) -> NoSuggestionReason | None:
+    """Return why the item selected in the editor's list cannot be continued, or None."""
+    item = request.selected_item
+    if item is None:
+        return None
+    typed = request.document.text[item.start : request.offset]
+    fits = item.start <= request.offset <= item.end and item.text.startswith(typed)
+    return None if fits else NoSuggestionReason.SELECTED_ITEM_MISMATCH
+
+
+def conclude(
+    request: CompletionRequest, strategy: Strategy, generation: Generation, trace: CompletionTrace
+) -> CompletionOutcome:
+    """Post-process every candidate; the first that survives is the suggestion."""
+    kept: list[tuple[PostprocessedText, Candidate]] = []
+    rejected: RejectedText | None = None
+    first = generation.candidates[0]
+    for generated in generation.candidates:
+        result = postprocess(generated.text, request, strategy)
+        if isinstance(result, RejectedText):
+            rejected = rejected or _with_cause(result, generated)
+            continue
+        if all(result.text != known.text for _, known in kept):
+            first = first if kept else generated
+            kept.append((result, Candidate(result.text, generated.logprob)))
+    if not kept:
+        if first.finish_reason is FinishReason.DEADLINE:
+            reason = NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE
+            return NoSuggestion(request.request_id, reason, trace=trace)
+        assert rejected is not None
+        return NoSuggestion(request.request_id, rejected.reason, rejected.filter_name, trace)
+    shown = kept[0][0]
+    return Suggestion(
+        request_id=request.request_id,
+        text=shown.text,
+        replace_start=shown.replace_start,
+        replace_end=shown.replace_end,
+        candidates=tuple(candidate for _, candidate in kept),
+        confidence=first.confidence,
+        finish_reason=first.finish_reason,
+        source=SuggestionSource.ENGINE,
+        trace=trace,
+    )
+
+
+def _with_cause(rejected: RejectedText, generated: GeneratedText) -> RejectedText:
+    """Say why nothing was left, where the stop rules knew."""
+    repeats = generated.stop_reason is StopReason.REPEATS_SUFFIX
+    if repeats and rejected.reason is NoSuggestionReason.EMPTY_OUTPUT:
+        return replace(rejected, reason=NoSuggestionReason.REPEATS_SUFFIX)
+    return rejected
+
+
+def with_total(outcome: CompletionOutcome, total_ms: float) -> CompletionOutcome:
+    """Return ``outcome`` with its total time."""
+    timings = replace(outcome.trace.timings_ms, total=total_ms)
+    return replace(outcome, trace=replace(outcome.trace, timings_ms=timings))
