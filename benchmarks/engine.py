@@ -210,10 +210,12 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--llama-file-types", nargs="*", default=list(LLAMA_FILE_TYPES))
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache/fimble-benchmarks")
     parser.add_argument(
-        "--precisions", nargs="+", default=["int8", "int4"], help="the first is compared"
+        "--precisions",
+        nargs="+",
+        help="the first is compared; int8 and int4 on a CPU, bf16 and int8 on CUDA if left out",
     )
     parser.add_argument("--compile", action="store_true", help="measure torch.compile as well")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--contexts", type=int, nargs="+", default=list(CONTEXTS))
     parser.add_argument("--num-threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--num-rounds", type=int, default=5)
@@ -221,7 +223,10 @@ def parse_options() -> argparse.Namespace:
         "--num-slow-rounds", type=int, default=2, help="rounds of transformers, 0 for none"
     )
     parser.add_argument("--dry-run", action="store_true", help="print, write no result")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.precisions is None:
+        options.precisions = ["int8", "int4"] if options.device == "cpu" else ["bf16", "int8"]
+    return options
 
 
 def main() -> None:
@@ -244,7 +249,7 @@ def main() -> None:
         "num_rounds": options.num_rounds,
         "fastest_llamacpp": fastest_rivals(samples),
     }
-    benchmark = "engine" if options.device == "cpu" else f"engine_{options.device}"
+    benchmark = "engine" if options.device == "cpu" else "engine_on_cuda"
     write_result(
         benchmark,
         figures,

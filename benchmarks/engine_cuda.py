@@ -24,7 +24,8 @@ from models.config import ModelConfig
 from models.decoder import Decoder
 from models.layout import canonical_tensors
 from models.quantize import Precision, encode_tensor
-from models.slots import SlotPool, SlotTable, TokenBatch
+from models.slot_pool import SlotPool
+from models.slots import SlotTable, TokenBatch
 
 SHAPE_7B = {  # the published shape of Qwen2.5-Coder-7B
     "architectures": ["Qwen2ForCausalLM"],
