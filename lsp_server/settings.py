@@ -157,6 +157,15 @@ class SettingSpec:
         return "FIMBLE_" + self.key.replace(".", "_").upper()
 
     @property
+    def shown_default(self) -> str:
+        """The default as people write it."""
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        if isinstance(self.default, float):
+            return f"{self.default:g}"
+        return str(self.default) if self.default not in ("", ()) else "empty"
+
+    @property
     def allowed(self) -> str:
         """The allowed values in words."""
         if isinstance(self.default, bool):

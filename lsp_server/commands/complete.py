@@ -50,7 +50,12 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add_setting(parser, "--candidates", "completion.num_candidates", "N")
     add_setting(parser, "--max-tokens", "completion.max_new_tokens", "N")
     add_setting(parser, "--temperature", "completion.temperature", "T")
-    add_setting(parser, "--deadline-ms", "completion.deadline_ms", "MS")
+    parser.add_argument(
+        "--deadline-ms",
+        dest="completion.deadline_ms",
+        metavar="MS",
+        help="print what is ready after so many milliseconds (default: two minutes)",
+    )
     parser.add_argument("--seed", type=int, help="makes sampling repeatable")
     parser.add_argument("--trigger", choices=list(TriggerKind), default=TriggerKind.INVOKED)
     add_switch(parser, "--no-retrieval", "engine.retrieval", "this file only", value=False)

@@ -33,7 +33,7 @@ def add_log_flags(parser: argparse.ArgumentParser) -> None:
 def add_setting(parser: argparse.ArgumentParser, flag: str, key: str, metavar: str) -> None:
     """Add a flag with a value; its help is the setting's own description."""
     spec = all_specs()[key]
-    meaning = f"{spec.rule.meaning} ({spec.allowed}; default: {spec.default or 'none'})"
+    meaning = f"{spec.rule.meaning} ({spec.allowed}; default: {spec.shown_default})"
     parser.add_argument(flag, dest=key, metavar=metavar, help=meaning.replace("%", "%%"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 from dataclasses import replace
@@ -323,3 +324,23 @@ def test_cancelled_before_the_model_is_there_is_still_an_outcome(
     monkeypatch.setitem(sys.modules, "lsp_server.app", fake_app)
     assert main(["complete", f"{source}:2:12", "--json"]) == 130
     assert check_object(capsys.readouterr().out)["outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize("command", ["complete", "lsp", "doctor"])
+def test_every_flag_stands_on_the_page(
+    repository: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert main([command, "--help"]) == 0
+    flags = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) - {"--help"}
+    page = (repository / "docs" / "cli.md").read_text()
+    section = page.partition(f"## fimble {command}\n")[2].partition("\n## ")[0]
+    settings = (repository / "docs" / "settings.md").read_text().partition("## Flags")[2]
+    rows = [row for row in settings.splitlines() if command in row.partition("` | ")[2]]
+    missing = {flag for flag in flags if flag not in section and flag not in "".join(rows)}
+    assert not missing
+
+
+@pytest.mark.parametrize("name", ["complete", "models", "lsp", "doctor"])
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["--help"]) == 0
+    assert name in capsys.readouterr().out

@@ -92,14 +92,6 @@ def test_the_page_lists_exactly_the_settings_of_the_code(repository: Path) -> No
     page = (repository / "docs" / "settings.md").read_text()
     rows = re.findall(r"^\| `(\w+\.\w+)` \| (.+?) \| (.+?) \| `(\w+)` \| (.+?) \|$", page, re.M)
     assert rows == [
-        (spec.key, _shown(spec.default), spec.allowed, spec.variable, spec.rule.meaning)
+        (spec.key, spec.shown_default, spec.allowed, spec.variable, spec.rule.meaning)
         for spec in all_specs().values()
     ]
-
-
-def _shown(default: object) -> str:
-    if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, float):
-        return f"{default:g}"
-    return str(default) if default not in ("", ()) else "empty"
