@@ -95,8 +95,9 @@ def show(completer: Completer, hole: Hole, *, colour: bool) -> bool:
     timings, prompt = outcome.trace.timings_ms, outcome.trace.prompt
     _print(
         f"  {timings.total:.0f} ms: prefill {timings.prefill:.0f} ms for {prompt.num_new_tokens} "
-        f"of {prompt.num_tokens} tokens, decode {timings.decode:.0f} ms\n"
+        f"of {prompt.num_tokens} tokens, decode {timings.decode:.0f} ms"
     )
+    _print("")
     return True
 
 
@@ -106,13 +107,13 @@ def main() -> int:
     started = time.perf_counter()
     with Completer() as completer:
         completer.load()
-        _print(f"model ready in {time.perf_counter() - started:.1f} s\n")
+        _print(f"model ready in {time.perf_counter() - started:.1f} s")
         shown = [show(completer, hole, colour=colour) for hole in HOLES]
     return 0 if all(shown) else 1
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(text.replace("\n", "\n  ").rstrip(" ") + "\n")
     sys.stdout.flush()
 
 
