@@ -107,7 +107,7 @@ def main() -> int:
     started = time.perf_counter()
     with Completer() as completer:
         completer.load()
-        _print(f"model ready in {time.perf_counter() - started:.1f} s")
+        _print(f"model ready in {time.perf_counter() - started:.1f} s\n")
         shown = [show(completer, hole, colour=colour) for hole in HOLES]
     return 0 if all(shown) else 1
 
