@@ -7,6 +7,7 @@ question raises on it. This module knows nothing of requests or models.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,15 @@ _FUNCTIONS = frozenset(
         "func_literal",
         "lambda_expression",
         "closure_expression",
+    }
+)
+_JUMPS = frozenset(
+    {
+        "return_statement",
+        "raise_statement",
+        "throw_statement",
+        "break_statement",
+        "continue_statement",
     }
 )
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
@@ -160,6 +170,24 @@ class SyntaxTree:
             return self._braces_are_empty(offset)
         return self._suite_is_empty(offset)
 
+    def num_faults(self, start: int, end: int) -> int:
+        """Return how many things are wrong between two offsets.
+
+        Counted are stretches the grammar could not place, tokens it missed, statements that
+        cannot be reached and, in languages that indent, headers that nothing follows and
+        statements that stand out of line.
+        """
+        first, last = _byte_offset(self.text, start), _byte_offset(self.text, end)
+        nodes = list(_overlapping(self._tree.root_node, first, last))
+        num_faults = sum(node.is_error or node.is_missing for node in nodes)
+        is_indented = self.language.block_style is BlockStyle.INDENTATION
+        for node in nodes:
+            if node.type in _BLOCKS or node.type == "module":
+                num_faults += _num_unreachable(node, first, last)
+                if is_indented:
+                    num_faults += _num_suite_faults(node, first, last)
+        return num_faults
+
     def enclosing_block(self, offset: int) -> Span | None:
         """Return the innermost block around ``offset``, braces included, or ``None`` at top level."""
         return self._enclosing(offset, _BLOCKS)
@@ -228,6 +256,40 @@ class SyntaxTree:
             _code_points(self._source, node.start_byte),
             _code_points(self._source, node.end_byte),
         )
+
+
+def _overlapping(node: tree_sitter.Node, start: int, end: int) -> Iterator[tree_sitter.Node]:
+    """Yield ``node`` and all below it that share a byte with, or touch, ``[start, end]``."""
+    if node.end_byte < start or node.start_byte > end:
+        return
+    yield node
+    for child in node.children:
+        yield from _overlapping(child, start, end)
+
+
+def _statements(block: tree_sitter.Node) -> list[tree_sitter.Node]:
+    return [child for child in block.named_children if child.type not in _COMMENTS]
+
+
+def _num_unreachable(block: tree_sitter.Node, start: int, end: int) -> int:
+    """Count the jumps that other statements of the same block follow, one of the two in range."""
+    return sum(
+        before.type in _JUMPS and before.end_byte <= end and behind.start_byte >= start
+        for before, behind in itertools.pairwise(_statements(block))
+    )
+
+
+def _num_suite_faults(suite: tree_sitter.Node, start: int, end: int) -> int:
+    # The Python grammar takes a header without a body, and a line indented for no reason.
+    if suite.type == "block" and suite.start_byte == suite.end_byte:
+        return 1
+    statements = _statements(suite)
+    rows = [statement.start_point.row for statement in statements]
+    return sum(
+        statement.start_point.column != statements[0].start_point.column
+        for at, statement in enumerate(statements)
+        if at and rows[at] != rows[at - 1] and start <= statement.start_byte <= end
+    )
 
 
 def _first_filled_line(text: str) -> str | None:
