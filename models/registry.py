@@ -84,7 +84,7 @@ def resolve(name_or_path: str | Path) -> ModelReference:
     if text in _MODELS:
         return _MODELS[text]
     path = Path(text).expanduser()
-    if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
+    if text and (path.is_dir() or (path.is_file() and path.suffix == ".gguf")):
         return path.resolve()
     looks_like_path = isinstance(name_or_path, Path) or text.startswith(("/", ".", "~"))
     if _HUB_ID.fullmatch(text) and not looks_like_path and path.suffix != ".gguf":

@@ -22,8 +22,27 @@ SPACE = "\u2581"
 hard_text = st.lists(
     st.one_of(
         st.sampled_from(
-            [*SENTINELS, "<s>", "</s>", "<0x41>", "<tool_call>", "<|", "|>", SPACE, SPACE * 2]
-            + [" ", "  ", "\t", "\r\n", "\n\n", "e\u0301", "\u212b", "def ", "return x", "\x00"]
+            [
+                *SENTINELS,
+                "<s>",
+                "</s>",
+                "<0x41>",
+                "<tool_call>",
+                "<|",
+                "|>",
+                SPACE,
+                SPACE * 2,
+                " ",
+                "  ",
+                "\t",
+                "\r\n",
+                "\n\n",
+                "e\u0301",
+                "\u212b",
+                "def ",
+                "return x",
+                "\x00",
+            ]
         ),
         st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8),
     ),
