@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from completion.trigger import TriggerConfig
+from completion.types import TriggerKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,17 @@ class EngineConfig:
 
     ``max_num_sessions`` documents keep their keys and values; the one unused for longest goes
     first. ``prefill_chunk`` tokens run per pass; larger ones gain nothing on a CPU and make a
-    cancelled prompt lose more.
+    cancelled prompt lose more. ``max_num_retries`` alternatives are tried while a suggestion would
+    break the code around it.
     """
 
     max_num_sessions: int = 4
     max_new_tokens: int = 512
     prefill_chunk: int = 256
     prefetch_after_acceptance: bool = True
+    max_num_retries: Mapping[TriggerKind, int] = field(
+        default_factory=lambda: {TriggerKind.AUTOMATIC: 1, TriggerKind.INVOKED: 4}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,85 +5,31 @@ prompt   | cached: exact common prefix | new: prefilled in chunks | generated, o
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from completion.forced_text import ForcedText, TokenIndex
+from completion.decoding import (
+    Branch,
+    BranchQueue,
+    DecodingRun,
+    GeneratedText,
+    GenerationParams,
+    TextMonitor,
+)
+from completion.forced_text import TokenIndex
 from completion.prompt import FimPrompt
-from completion.sampling import SamplingParams, choose, log_probability, restrict
 from completion.scheduler import Checkpoint
-from completion.stopping import StopReason
-from completion.types import Deadline, FinishReason, PromptStats, SpeculationStats
+from completion.types import PromptStats, SpeculationStats
 from models.decoder import Decoder
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
-from models.tokenizer import StreamDecoder, Tokenizer
+from models.tokenizer import Tokenizer
 
 RATE_PROBE_TOKENS = 64
-
-
-class TextMonitor(Protocol):
-    """Follows generated text and says when it ends; ``completion.stopping.StopMonitor``."""
-
-    @property
-    def text(self) -> str:
-        """What is kept so far."""
-        ...
-
-    @property
-    def complete_lines(self) -> str:
-        """The finished lines so far."""
-        ...
-
-    @property
-    def reason(self) -> StopReason | None:
-        """The rule that ended the text, or None."""
-        ...
-
-    def push(self, delta: str) -> StopReason | None:
-        """Take the next piece; return the rule that has ended the text, if any."""
-        ...
-
-    def finish(self) -> StopReason | None:
-        """Judge the last line when the model has ended by itself."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationParams:
-    """What to generate. ``deadline`` ends decoding with what is there."""
-
-    max_new_tokens: int
-    stop_ids: frozenset[int]
-    sampling: SamplingParams = field(default_factory=SamplingParams)
-    seed: int | None = None
-    num_candidates: int = 1
-    deadline: Deadline = field(default_factory=Deadline)
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedText:
-    """One continuation; ``logprob`` in nats over its ``num_tokens`` tokens.
-
-    ``stop_reason`` names the rule that ended it, None if none did.
-    """
-
-    text: str
-    logprob: float
-    num_tokens: int
-    finish_reason: FinishReason
-    stop_reason: StopReason | None = None
-
-    @property
-    def confidence(self) -> float:
-        """Geometric mean of the token probabilities, 0 for no tokens."""
-        return math.exp(self.logprob / self.num_tokens) if self.num_tokens else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +43,22 @@ class Generation:
     decode_ms: float
 
 
-class ForcedTextImpossibleError(Exception):
-    """No token of the vocabulary continues the text that the output must begin with."""
+@dataclass(frozen=True, slots=True)
+class GenerationHooks:
+    """What the caller contributes to a generation.
+
+    Attributes:
+        new_monitor: Makes the stop rules of one candidate.
+        num_faults: Judges a candidate; 0 is fine. While there are too few fine ones, the likeliest
+            alternatives are tried, up to ``max_num_retries`` more.
+        checkpoint: Called between layers; what it raises ends the work.
+        on_text: Told the first candidate's text whenever it grows.
+    """
+
+    new_monitor: Callable[[], TextMonitor]
+    num_faults: Callable[[GeneratedText], int]
+    checkpoint: Checkpoint
+    on_text: Callable[[str], None] | None = None
 
 
 class Generator:
@@ -122,22 +82,18 @@ class Generator:
         table: SlotTable,
         prompt: FimPrompt,
         params: GenerationParams,
-        new_monitor: Callable[[], TextMonitor],
-        checkpoint: Checkpoint,
-        on_text: Callable[[str], None] | None = None,
+        hooks: GenerationHooks,
     ) -> Generation:
         """Return the continuations of ``prompt``.
 
-        Whatever ``checkpoint`` raises ends the work; the table then holds the chunks that were
+        Whatever the checkpoint raises ends the work; the table then holds the chunks that were
         finished, all of them valid.
 
         Args:
             table: The session's cache; holds prompt and last continuation afterwards.
             prompt: What to continue.
             params: How.
-            new_monitor: Makes the stop rules, one per candidate.
-            checkpoint: Called between layers.
-            on_text: Told the first candidate's text whenever it grows.
+            hooks: Stop rules, judgement, cancellation and streaming.
 
         Raises:
             ForcedTextImpossibleError: The forced text cannot be spelled.
@@ -145,11 +101,9 @@ class Generator:
         started = time.perf_counter()
         token_ids = prompt.token_ids
         try:
-            num_cached, logits = self._prefill(table, token_ids, checkpoint)
+            num_cached, logits = self._prefill(table, token_ids, hooks.checkpoint)
             prefilled = time.perf_counter()
-            candidates, num_passes = self._candidates(
-                table, prompt, logits, params, new_monitor, checkpoint, on_text
-            )
+            candidates, num_passes = self._candidates(table, prompt, logits, params, hooks)
         finally:
             table.discard()
         decoded = time.perf_counter()
@@ -212,133 +166,79 @@ class Generator:
         prompt: FimPrompt,
         logits: Tensor,
         params: GenerationParams,
-        new_monitor: Callable[[], TextMonitor],
-        checkpoint: Checkpoint,
-        on_text: Callable[[str], None] | None,
+        hooks: GenerationHooks,
     ) -> tuple[list[GeneratedText], int]:
-        """Return distinct continuations and the number of decode passes they took."""
-        num_passes = 0
-        num_prompt_tokens = len(table)
-        generator = None if params.seed is None else torch.Generator().manual_seed(params.seed)
-        found: dict[str, GeneratedText] = {}
+        """Return distinct continuations, best first, and the number of decode passes."""
+        steps = _Steps(self._decoder, self._pool, table, logits, hooks.checkpoint)
+        random = None if params.seed is None else torch.Generator().manual_seed(params.seed)
+        branches = BranchQueue()
+        found: dict[str, tuple[int, GeneratedText]] = {}
+        branch: Branch | None = Branch()
         # Alternatives may turn out equal once stop rules have cut them, so a few more are tried.
-        for attempt in range(2 * params.num_candidates - 1):
-            table.truncate(num_prompt_tokens)
-            run = _Run(self, table, prompt, params, new_monitor(), generator)
-            candidate = run.decode(logits, attempt, checkpoint, None if found else on_text)
-            num_passes += run.num_passes
-            found.setdefault(candidate.text.strip(), candidate)
-            if len(found) == params.num_candidates or params.deadline.has_passed:
+        for attempt in range(2 * params.num_candidates - 1 + params.max_num_retries):
+            if params.sampling.temperature == 0 and attempt:
+                branch = branches.pop()
+            if branch is None or (attempt and params.deadline.has_passed):
                 break
-        return list(found.values()), num_passes
+            run = self._new_run(prompt, params, hooks.new_monitor(), random)
+            on_text = hooks.on_text if attempt == 0 else None
+            candidate = run.decode(steps.go_to(branch), steps.append, branch, branches, on_text)
+            found.setdefault(candidate.text.strip(), (hooks.num_faults(candidate), candidate))
+            if sum(not faults for faults, _ in found.values()) >= params.num_candidates:
+                break
+        ranked = sorted(found.values(), key=lambda entry: entry[0])
+        return [candidate for _, candidate in ranked[: params.num_candidates]], steps.num_passes
 
-    def token_index(self) -> TokenIndex:
-        """Return the vocabulary by text; built at the first use."""
+    def _new_run(
+        self,
+        prompt: FimPrompt,
+        params: GenerationParams,
+        monitor: TextMonitor,
+        random: torch.Generator | None,
+    ) -> DecodingRun:
+        needs_index = bool(prompt.healed_text or prompt.forced_text)
+        index = self._index() if needs_index else None
+        return DecodingRun(
+            self._tokenizer, index, params, monitor, random, prompt.healed_text, prompt.forced_text
+        )
+
+    def _index(self) -> TokenIndex:
         if self._token_index is None:
             tokenizer = self._tokenizer
             self._token_index = TokenIndex(tokenizer.vocab_size, tokenizer.token_bytes)
         return self._token_index
 
-    def step(self, table: SlotTable, token_id: int, checkpoint: Checkpoint) -> Tensor:
-        """Append ``token_id`` and return the logits behind it, [vocab_size]."""
-        hidden = self._decoder.forward(table.stage([token_id]), self._pool, checkpoint=checkpoint)
-        table.commit()
-        return self._decoder.logits(hidden)[0]
 
-    def new_stream(self) -> StreamDecoder:
-        """Return a detokenizer for one continuation."""
-        return StreamDecoder(self._tokenizer)
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """Return the token's text."""
-        return self._tokenizer.token_bytes(token_id)
-
-
-class _Run:
-    """The decoding of one candidate."""
+class _Steps:
+    """Moves the cache of one prompt along its continuations."""
 
     def __init__(
         self,
-        generator: Generator,
+        decoder: Decoder,
+        pool: SlotPool,
         table: SlotTable,
-        prompt: FimPrompt,
-        params: GenerationParams,
-        monitor: TextMonitor,
-        random: torch.Generator | None,
+        prompt_logits: Tensor,
+        checkpoint: Checkpoint,
     ) -> None:
-        self._generator, self._table, self._params = generator, table, params
-        self._monitor, self._random = monitor, random
-        self._stream = generator.new_stream()
-        self._num_hidden_chars = len(prompt.healed_text)
-        forced = prompt.healed_text + prompt.forced_text
-        self._forced = ForcedText(forced, generator.token_index()) if forced else None
-        self._logprob = 0.0
-        self._num_tokens = 0
+        self._decoder, self._pool, self._table = decoder, pool, table
+        self._prompt_logits, self._checkpoint = prompt_logits, checkpoint
+        self._prompt_ids = list(table.token_ids)
         self.num_passes = 0
 
-    def decode(
-        self,
-        logits: Tensor,
-        rank: int,
-        checkpoint: Checkpoint,
-        on_text: Callable[[str], None] | None,
-    ) -> GeneratedText:
-        """Generate until a rule, a stop token, the budget or the deadline ends the text.
+    def go_to(self, branch: Branch) -> Tensor:
+        """Return the logits behind the prompt and ``branch``, [vocab_size]."""
+        wanted = [*self._prompt_ids, *branch.token_ids]
+        num_kept = self._table.common_prefix(wanted[:-1] if branch.token_ids else wanted)
+        self._table.truncate(num_kept)
+        return self._run(wanted[num_kept:]) if branch.token_ids else self._prompt_logits
 
-        ``rank`` makes greedy candidates differ: they begin with the rank-th likeliest token.
-        """
-        token_id = self._choose(logits, rank)
-        while True:
-            if token_id in self._params.stop_ids:
-                return self._finish(FinishReason.STOP)
-            self._logprob += log_probability(logits, token_id)
-            self._num_tokens += 1
-            if self._push(self._stream.push(token_id), on_text):
-                return self._finish(FinishReason.STOP)
-            if self._num_tokens == self._params.max_new_tokens:
-                return self._finish(FinishReason.LENGTH)
-            if self._params.deadline.has_passed:
-                return self._finish(FinishReason.DEADLINE)
-            logits = self._generator.step(self._table, token_id, checkpoint)
-            self.num_passes += 1
-            token_id = self._choose(logits, 0)
+    def append(self, token_id: int) -> Tensor:
+        """Append one token and return the logits behind it, [vocab_size]."""
+        return self._run([token_id])
 
-    def _choose(self, logits: Tensor, rank: int) -> int:
-        if self._forced is not None and not self._forced.is_done:
-            allowed = self._forced.allowed()
-            if not len(allowed):
-                raise ForcedTextImpossibleError
-            logits = restrict(logits, allowed)
-        if rank and self._params.sampling.temperature == 0:
-            token_id = int(torch.topk(logits, rank + 1).indices[rank])
-        else:
-            token_id = choose(logits, self._params.sampling, self._random)
-        if self._forced is not None and not self._forced.is_done:
-            self._forced.advance(self._generator.token_bytes(token_id))
-        return token_id
-
-    def _push(self, delta: str, on_text: Callable[[str], None] | None) -> bool:
-        hidden = min(self._num_hidden_chars, len(delta))
-        self._num_hidden_chars -= hidden
-        delta = delta[hidden:]
-        has_ended = bool(delta) and self._monitor.push(delta) is not None
-        if delta and on_text is not None:
-            on_text(self._monitor.text)
-        return has_ended
-
-    def _finish(self, reason: FinishReason) -> GeneratedText:
-        monitor = self._monitor
-        if reason is FinishReason.STOP:
-            monitor.finish()
-            text = monitor.text
-        else:
-            text = monitor.complete_lines or cut_to_word(monitor.text)
-        return GeneratedText(text, self._logprob, self._num_tokens, reason, monitor.reason)
-
-
-def cut_to_word(text: str) -> str:
-    """Return ``text`` without an unfinished word at its end: half a name is worse than none."""
-    end = len(text)
-    while end and (text[end - 1].isalnum() or text[end - 1] == "_"):
-        end -= 1
-    return text[:end].rstrip()
+    def _run(self, token_ids: list[int]) -> Tensor:
+        batch = self._table.stage(token_ids)
+        hidden = self._decoder.forward(batch, self._pool, checkpoint=self._checkpoint)
+        self._table.commit()
+        self.num_passes += 1
+        return self._decoder.logits(hidden[-1:])[0]

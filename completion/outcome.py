@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from completion.generation import GeneratedText, Generation
+from completion.decoding import GeneratedText
+from completion.generation import Generation
 from completion.postprocess.pipeline import PostprocessedText, RejectedText, postprocess
 from completion.stopping import StopReason
 from completion.strategy import Strategy

@@ -16,12 +16,10 @@ from threading import Lock
 
 from completion.config import CompletionConfig
 from completion.context import ContextProvider, NoContext
+from completion.decoding import ForcedTextImpossibleError, GenerationParams
 from completion.errors import ServiceClosedError
-from completion.generation import (
-    ForcedTextImpossibleError,
-    GenerationParams,
-    Generator,
-)
+from completion.generation import GenerationHooks, Generator
+from completion.judgement import SyntaxJudge
 from completion.outcome import conclude, selection_mismatch, with_total
 from completion.prompt import FimPrompt, PromptBuilder
 from completion.sampling import SamplingParams
@@ -197,7 +195,8 @@ class CompletionService:
     ) -> CompletionOutcome:
         """Run the stages. Engine thread only."""
         started = time.perf_counter()
-        strategy = choose_strategy(request, tree=self._parse(request))
+        tree = self._parse(request)
+        strategy = choose_strategy(request, tree=tree)
         session = self._sessions.open(request.document.uri)
         chunks = self._retrieve(request)
         retrieved = time.perf_counter()
@@ -212,9 +211,12 @@ class CompletionService:
                 session.active,
                 prompt,
                 params,
-                lambda: StopMonitor(request, strategy),
-                checkpoint,
-                on_text,
+                GenerationHooks(
+                    new_monitor=lambda: StopMonitor(request, strategy),
+                    num_faults=SyntaxJudge(request, strategy, tree).num_faults,
+                    checkpoint=checkpoint,
+                    on_text=on_text,
+                ),
             )
         except ForcedTextImpossibleError:
             reason = NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE
@@ -293,6 +295,7 @@ class CompletionService:
             sampling=SamplingParams(request.temperature, request.top_p, request.top_k),
             seed=request.seed,
             num_candidates=request.num_candidates,
+            max_num_retries=self._config.engine.max_num_retries[request.trigger],
             deadline=deadline,
         )
 

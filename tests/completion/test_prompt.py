@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -142,14 +143,14 @@ def test_a_newline_does_not_move_the_windows_start(tiny_tokenizer: Tokenizer) ->
             edits=(edit,),
         )
         offset += len(edit.inserted)
-    changes = sum(a != b for a, b in zip(starts, starts[1:], strict=False))
+    changes = sum(a != b for a, b in itertools.pairwise(starts))
     assert changes <= 1
     # Without the sticky edge nearly every line would move it.
     fresh = []
     for number in range(40, 50):
         request = CompletionRequest("1", document, document.text.index(f"line_{number}"))
         fresh.append(builder.build(request, ()).token_ids[:20])
-    assert sum(a != b for a, b in zip(fresh, fresh[1:], strict=False)) >= 8
+    assert sum(a != b for a, b in itertools.pairwise(fresh)) >= 8
 
 
 def test_an_unknown_predecessor_resets_the_windows(tiny_tokenizer: Tokenizer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -175,7 +176,7 @@ def test_text_streams_and_ends_with_what_was_kept(service: CompletionService) ->
     outcome = service.complete(request_for(max_new_tokens=8), CancellationToken(), pieces.append)
     assert pieces
     assert all(
-        later.startswith(earlier) for earlier, later in zip(pieces, pieces[1:], strict=False)
+        later.startswith(earlier) for earlier, later in itertools.pairwise(pieces)
     )
     assert isinstance(outcome, Suggestion)
 

@@ -1,0 +1,244 @@
+"""The decoding of one continuation, token by token.
+
+A run notes where the model was undecided, so that an alternative can branch off at the most likely
+of those places instead of starting anew.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from completion.forced_text import ForcedText, TokenIndex
+from completion.sampling import SamplingParams, choose, log_probability, restrict
+from completion.stopping import StopReason
+from completion.types import Deadline, FinishReason
+from models.tokenizer import StreamDecoder, Tokenizer
+
+BRANCH_STEPS = 8  # an alternative that differs later is hardly another suggestion
+BRANCH_WIDTH = 3
+
+
+class TextMonitor(Protocol):
+    """Follows generated text and says when it ends; ``completion.stopping.StopMonitor``."""
+
+    @property
+    def text(self) -> str:
+        """What is kept so far."""
+        ...
+
+    @property
+    def complete_lines(self) -> str:
+        """The finished lines so far."""
+        ...
+
+    @property
+    def reason(self) -> StopReason | None:
+        """The rule that ended the text, or None."""
+        ...
+
+    def push(self, delta: str) -> StopReason | None:
+        """Take the next piece; return the rule that has ended the text, if any."""
+        ...
+
+    def finish(self) -> StopReason | None:
+        """Judge the last line when the model has ended by itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationParams:
+    """What to generate. ``deadline`` ends decoding with what is there."""
+
+    max_new_tokens: int
+    stop_ids: frozenset[int]
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    seed: int | None = None
+    num_candidates: int = 1
+    max_num_retries: int = 0
+    deadline: Deadline = field(default_factory=Deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedText:
+    """One continuation; ``logprob`` in nats over its ``num_tokens`` tokens.
+
+    ``stop_reason`` names the rule that ended it, None if none did.
+    """
+
+    text: str
+    logprob: float
+    num_tokens: int
+    finish_reason: FinishReason
+    stop_reason: StopReason | None = None
+
+    @property
+    def confidence(self) -> float:
+        """Geometric mean of the token probabilities, 0 for no tokens."""
+        return math.exp(self.logprob / self.num_tokens) if self.num_tokens else 0.0
+
+
+class ForcedTextImpossibleError(Exception):
+    """No token of the vocabulary continues the text that the output must begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The beginning of a continuation: ``token_ids`` in order, ``logprobs`` one per token."""
+
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+    @property
+    def logprob(self) -> float:
+        """Sum over the tokens, in nats."""
+        return sum(self.logprobs)
+
+
+class BranchQueue:
+    """Beginnings worth trying, likeliest first, each once."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, tuple[int, ...], Branch]] = []
+        self._seen: set[tuple[int, ...]] = set()
+
+    def add(self, branch: Branch) -> None:
+        """Queue ``branch`` unless it was queued before."""
+        if branch.token_ids not in self._seen:
+            self._seen.add(branch.token_ids)
+            heapq.heappush(self._heap, (-branch.logprob, branch.token_ids, branch))
+
+    def pop(self) -> Branch | None:
+        """Return the likeliest branch left, or None."""
+        return heapq.heappop(self._heap)[2] if self._heap else None
+
+
+class DecodingRun:
+    """One continuation of a prompt. ``step`` computes the logits behind the tokens so far."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        index: TokenIndex | None,
+        params: GenerationParams,
+        monitor: TextMonitor,
+        random: torch.Generator | None,
+        healed_text: str,
+        forced_text: str,
+    ) -> None:
+        """Start a run.
+
+        Args:
+            tokenizer: Spells tokens.
+            index: The vocabulary by text; needed if any text is forced.
+            params: How to decode.
+            monitor: The stop rules; sees the text without ``healed_text``.
+            random: Source of draws for temperatures above 0; None for torch's own.
+            healed_text: What the output must begin with and the document already holds.
+            forced_text: What must follow it and belongs to the suggestion.
+        """
+        self._tokenizer, self._params = tokenizer, params
+        self._monitor, self._random = monitor, random
+        self._stream = StreamDecoder(tokenizer)
+        self._num_hidden_chars = len(healed_text)
+        forced = healed_text + forced_text
+        self._forced = ForcedText(forced, index) if forced and index is not None else None
+        self._token_ids: list[int] = []
+        self._logprobs: list[float] = []
+
+    def decode(
+        self,
+        logits: Tensor,
+        step: Callable[[int], Tensor],
+        start: Branch,
+        branches: BranchQueue,
+        on_text: Callable[[str], None] | None,
+    ) -> GeneratedText:
+        """Generate until a rule, a stop token, the budget or the deadline ends the text.
+
+        Args:
+            logits: Behind ``start``, [vocab_size].
+            step: Appends a token to the cache and returns the logits behind it.
+            start: The tokens that are already decided and in the cache.
+            branches: Told where else the text could have gone.
+            on_text: Told the text whenever it grows.
+
+        Raises:
+            ForcedTextImpossibleError: No token continues the forced text.
+        """
+        for token_id, logprob in zip(start.token_ids, start.logprobs, strict=True):
+            reason = self._take(token_id, logprob, on_text)
+            if reason is not None:
+                return self._finish(reason)
+        while True:
+            token_id, logprob = self._choose(logits, branches)
+            reason = self._take(token_id, logprob, on_text)
+            if reason is not None:
+                return self._finish(reason)
+            logits = step(token_id)
+
+    def _choose(self, logits: Tensor, branches: BranchQueue) -> tuple[int, float]:
+        allowed = logits
+        if self._forced is not None and not self._forced.is_done:
+            token_ids = self._forced.allowed()
+            if not len(token_ids):
+                raise ForcedTextImpossibleError
+            allowed = restrict(logits, token_ids)
+        token_id = choose(allowed, self._params.sampling, self._random)
+        if len(self._token_ids) < BRANCH_STEPS and self._params.sampling.temperature == 0:
+            self._note_branches(allowed, token_id, branches)
+        return token_id, log_probability(logits, token_id)
+
+    def _note_branches(self, logits: Tensor, chosen: int, branches: BranchQueue) -> None:
+        values, token_ids = torch.topk(logits.log_softmax(-1), BRANCH_WIDTH + 1)
+        for logprob, token_id in zip(values.tolist(), token_ids.tolist(), strict=True):
+            if token_id != chosen and math.isfinite(logprob):
+                branches.add(Branch((*self._token_ids, token_id), (*self._logprobs, logprob)))
+
+    def _take(
+        self, token_id: int, logprob: float, on_text: Callable[[str], None] | None
+    ) -> FinishReason | None:
+        if token_id in self._params.stop_ids:
+            return FinishReason.STOP
+        self._token_ids.append(token_id)
+        self._logprobs.append(logprob)
+        if self._forced is not None and not self._forced.is_done:
+            self._forced.advance(self._tokenizer.token_bytes(token_id))
+        if self._push(self._stream.push(token_id), on_text):
+            return FinishReason.STOP
+        if len(self._token_ids) >= self._params.max_new_tokens:
+            return FinishReason.LENGTH
+        return FinishReason.DEADLINE if self._params.deadline.has_passed else None
+
+    def _push(self, delta: str, on_text: Callable[[str], None] | None) -> bool:
+        hidden = min(self._num_hidden_chars, len(delta))
+        self._num_hidden_chars -= hidden
+        delta = delta[hidden:]
+        has_ended = bool(delta) and self._monitor.push(delta) is not None
+        if delta and on_text is not None:
+            on_text(self._monitor.text)
+        return has_ended
+
+    def _finish(self, reason: FinishReason) -> GeneratedText:
+        monitor = self._monitor
+        if reason is FinishReason.STOP:
+            monitor.finish()
+            text = monitor.text
+        else:
+            text = monitor.complete_lines or cut_to_word(monitor.text)
+        logprob, num_tokens = sum(self._logprobs), len(self._token_ids)
+        return GeneratedText(text, logprob, num_tokens, reason, monitor.reason)
+
+
+def cut_to_word(text: str) -> str:
+    """Return ``text`` without an unfinished word at its end: half a name is worse than none."""
+    end = len(text)
+    while end and (text[end - 1].isalnum() or text[end - 1] == "_"):
+        end -= 1
+    return text[:end].rstrip()
