@@ -200,10 +200,10 @@ class CompletionService:
         session = self._sessions.open(request.document.uri)
         chunks = self._retrieve(request)
         retrieved = time.perf_counter()
-        prompt = self._build_prompt(request, session, chunks, deadline)
+        prompt, is_short = self._build_prompt(request, session, chunks, deadline)
         session.take_best(prompt.token_ids)
         prompted = time.perf_counter()
-        if priority is Priority.PREFETCH:
+        if is_short or priority is Priority.PREFETCH:
             session.fork()
         params = self._params(request, strategy, deadline)
         try:
@@ -223,6 +223,8 @@ class CompletionService:
             return NoSuggestion(request.request_id, reason, trace=self._trace())
         finally:
             session.settle()
+        if is_short:
+            self._warm(request, chunks)
         timings = CompletionTimings(
             retrieval=(retrieved - started) * 1000,
             prompt=(prompted - retrieved) * 1000,
@@ -267,24 +269,35 @@ class CompletionService:
         session: Session,
         chunks: tuple[ContextChunk, ...],
         deadline: Deadline,
-    ) -> FimPrompt:
-        """Return the prompt; a shorter one where the whole could not be computed in time."""
+    ) -> tuple[FimPrompt, bool]:
+        """Return the prompt, and whether it is shorter than it should be to be ready in time."""
         session.windows.follow(request.document)
         prompt = self._prompts.build(request, chunks, session.windows)
         if deadline.at is None:
-            return prompt
+            return prompt, False
         token_ids = prompt.token_ids
         num_new = len(token_ids) - session.best_prefix(token_ids)
-        rate = self._generator.prefill_rate
-        if rate is None and num_new > MIN_PROMPT_TOKENS:
-            rate = self._generator.measure_rate(session.table)
         left_s = max(0.0, deadline.at - time.monotonic())
-        num_affordable = int((rate or 1e9) * left_s * PREFILL_SHARE)
+        num_affordable = int(self._generator.prefill_rate * left_s * PREFILL_SHARE)
         if num_new <= max(num_affordable, MIN_PROMPT_TOKENS):
-            return prompt
-        return self._prompts.build(
-            request, chunks, max_num_tokens=max(num_affordable, MIN_PROMPT_TOKENS)
-        )
+            return prompt, False
+        budget = max(num_affordable, MIN_PROMPT_TOKENS)
+        return self._prompts.build(request, chunks, max_num_tokens=budget), True
+
+    def _warm(self, request: CompletionRequest, chunks: tuple[ContextChunk, ...]) -> None:
+        """Compute the whole prompt when nothing else is to do, for the next request."""
+        uri, token = request.document.uri, CancellationToken()
+
+        def work(checkpoint: Checkpoint) -> None:
+            session = self._sessions.open(uri)
+            session.windows.follow(request.document)
+            prompt = self._prompts.build(request, chunks, session.windows)
+            self._generator.prefill(session.table, prompt.token_ids, checkpoint)
+
+        try:
+            self._engine.submit(Priority.SECOND_PASS, uri, work, token)
+        except ServiceClosedError:
+            return
 
     def _params(
         self, request: CompletionRequest, strategy: Strategy, deadline: Deadline

@@ -37,8 +37,8 @@ class AttentionPlan:
     def write(self, layer_idx: int, key: Tensor, value: Tensor, origin_key: Tensor | None) -> None:
         """Store K/V of the new rows, each [num_tokens, num_kv_heads, head_dim]."""
         slots, pool = self._batch.slots, self._pool
-        pool.keys[layer_idx].index_copy_(1, slots, key.transpose(0, 1))
-        pool.values[layer_idx].index_copy_(1, slots, value.transpose(0, 1))
+        pool.layer_keys[layer_idx].index_copy_(1, slots, key.transpose(0, 1))
+        pool.layer_values[layer_idx].index_copy_(1, slots, value.transpose(0, 1))
         if pool.origin_keys is not None and origin_key is not None:
             pool.origin_keys[layer_idx].index_copy_(1, slots, origin_key.transpose(0, 1))
 
@@ -50,8 +50,8 @@ class AttentionPlan:
             query: Rotated queries, [num_tokens, num_heads, head_dim].
             window: Sliding window in positions, or None.
         """
-        keys = self._read(self._pool.keys[layer_idx])
-        values = self._read(self._pool.values[layer_idx])
+        keys = self._read(self._pool.layer_keys[layer_idx])
+        values = self._read(self._pool.layer_values[layer_idx])
         scale = 1.0 / math.sqrt(query.shape[-1])
         if len(query) <= MAX_FOLDED_ROWS:
             return self._attend_folded(query, keys, values, window, scale)
@@ -74,10 +74,9 @@ class AttentionPlan:
         folded = query.view(num_rows, num_kv_heads, -1, head_dim).permute(1, 2, 0, 3)
         folded = folded.reshape(num_kv_heads, -1, head_dim)
         bias = self._folded_bias(window, num_heads // num_kv_heads)
-        if bias is None:
-            scores = torch.bmm(folded, keys.transpose(1, 2)).mul_(scale)
-        else:
-            scores = torch.baddbmm(bias, folded, keys.transpose(1, 2), alpha=scale)
+        # Without a mask the first operand is ignored.
+        beta, addend = (0, query.new_zeros(())) if bias is None else (1, bias)
+        scores = torch.baddbmm(addend, folded, keys.transpose(1, 2), beta=beta, alpha=scale)
         attended = torch.bmm(torch.softmax(scores, -1), values)
         attended = attended.view(num_kv_heads, -1, num_rows, head_dim).permute(2, 0, 1, 3)
         return attended.reshape(num_rows, -1)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from models.attention import AttentionPlan
 from models.config import Activation, ModelConfig, NormKind
-from models.kernels import Int8Kernels, detect_int8_kernels, drop_slower_kernel
+from models.elementwise import Elementwise, compiled_elementwise
+from models.kernels import Int8Kernels, detect_int8_kernels, drop_slower_kernels
 from models.linear import Int8Linear, Linear, build_linear
 from models.norm import LayerNorm, Norm, RmsNorm
 from models.quantize import Precision
@@ -59,6 +60,7 @@ class Decoder:
         precision: Precision,
         *,
         kernels: Int8Kernels | None = None,
+        compile_elementwise: bool = False,
     ) -> None:
         """Build the layers.
 
@@ -69,6 +71,7 @@ class Decoder:
             precision: The weights' encoding; integer weights compute in float32 on a CPU and in
                 bf16 elsewhere.
             kernels: Integer kernels of the CPU; found by a probe if None.
+            compile_elementwise: Fuse what stands between matrix products with ``torch.compile``.
         """
         self.config = config
         self.device = torch.device(device)
@@ -77,7 +80,10 @@ class Decoder:
         if is_integer and self.device.type == "cpu" and kernels is None:
             kernels = detect_int8_kernels()
         self.kernels = kernels if is_integer and self.device.type == "cpu" else None
-        build = _LayerBuilder(config, weights, self.device, self.dtype, self.kernels)
+        self._elementwise = compiled_elementwise() if compile_elementwise else Elementwise()
+        build = _LayerBuilder(
+            config, weights, self.device, self.dtype, self.kernels, self._elementwise
+        )
         self._embedding = build.tensor("embedding.weight")
         self._embedding_scale = build.optional("embedding.weight.scale")
         self._layers = [build.layer(layer_idx) for layer_idx in range(config.num_layers)]
@@ -100,7 +106,7 @@ class Decoder:
         for product in products:
             product.pack(checkpoint)
         checkpoint()
-        drop_slower_kernel(products)
+        drop_slower_kernels(products)
 
     @torch.inference_mode()
     def forward(
@@ -163,7 +169,9 @@ class Decoder:
                 ],
                 dim=1,
             )
-        rotated = rotate(unrotated, plan.rotation).to(self.dtype)
+        rotated = rotate(unrotated, plan.rotation)
+        if self.dtype is not torch.float32:
+            rotated = rotated.to(self.dtype)
         plan.write(
             layer_idx, rotated[:, config.num_heads :], value, unrotated[:, config.num_heads :]
         )
@@ -174,6 +182,8 @@ class Decoder:
         up = layer.up(*layer.mlp_norm(x))
         if not self.config.gated_mlp:
             return layer.down(_activate(self.config.activation, up), residual=x)
+        if self.config.activation is Activation.SILU:
+            return layer.down(self._elementwise.gated_silu(up), residual=x)
         gate, up = up.chunk(2, dim=-1)
         return layer.down(_activate(self.config.activation, gate).mul_(up), residual=x)
 
@@ -188,9 +198,11 @@ class _LayerBuilder:
         device: torch.device,
         dtype: torch.dtype,
         kernels: Int8Kernels | None,
+        elementwise: Elementwise,
     ) -> None:
         self._config, self._weights = config, weights
         self._device, self._dtype, self._kernels = device, dtype, kernels
+        self._elementwise = elementwise
 
     def tensor(self, name: str) -> Tensor:
         return self._weights[name].to(self._device)
@@ -204,19 +216,23 @@ class _LayerBuilder:
             for part in ("weight", "weight.scale", "weight.scale_zero", "bias")
             if (key := f"{name}.{part}") in self._weights
         }
-        return build_linear(stored, name, self._kernels, self._dtype)
+        return build_linear(stored, name, self._kernels, self._dtype, self._elementwise)
 
     def norm(self, name: str) -> Norm:
-        weight = self.tensor(f"{name}.weight").to(self._dtype)
         if self._config.norm_kind is NormKind.RMS:
-            return RmsNorm(weight, self._config.norm_eps)
+            return self.rms_norm(name)
+        weight = self.tensor(f"{name}.weight").to(self._dtype)
         bias = self.tensor(f"{name}.bias").to(self._dtype)
         return LayerNorm(weight, bias, self._config.norm_eps)
+
+    def rms_norm(self, name: str) -> RmsNorm:
+        weight = self.tensor(f"{name}.weight").to(self._dtype)
+        return RmsNorm(weight, self._config.norm_eps, self._elementwise)
 
     def layer(self, layer_idx: int) -> _Layer:
         name, config = f"layers.{layer_idx}", self._config
         head_norms = [
-            RmsNorm(self.tensor(f"{name}.{part}_norm.weight").to(self._dtype), config.norm_eps)
+            self.rms_norm(f"{name}.{part}_norm")
             for part in (("query", "key") if config.qk_norm else ())
         ]
         return _Layer(

@@ -49,6 +49,7 @@ class Int8Product:
     def __init__(self, weight: Tensor, scale: Tensor, kernels: Int8Kernels) -> None:
         """Take ``weight`` (int8 [out, in]), scaled per output by ``scale``."""
         self._weight, self._scale, self._kernels = weight, scale, kernels
+        self.shape = tuple(weight.shape)
         self._plain: Product | None = None
         self._packed: Product | None = None
         if kernels.has_plain:
@@ -97,15 +98,20 @@ class Int8Product:
             self._weight = self._weight[:0]
 
 
-def drop_slower_kernel(products: Sequence[Int8Product]) -> None:
-    """Give up the plain kernel, and its copy of the weights, unless it is clearly faster at one row.
+def drop_slower_kernels(products: Sequence[Int8Product]) -> None:
+    """Give up the plain kernel, and its copy of the weights, where it is not clearly faster.
 
-    Timed over all ``products`` in turn, so that their weights come from memory, as in a real pass.
+    Judged for one row and per matrix shape, timed over all matrices of the shape in turn, so that
+    their weights come from memory, as in a real pass.
     """
-    timed = [seconds for product in products if (seconds := product.time_one_row()) is not None]
-    if timed and sum(plain for plain, _ in timed) > 0.9 * sum(packed for _, packed in timed):
-        for product in products:
-            product.drop_plain()
+    by_shape: dict[tuple[int, ...], list[Int8Product]] = {}
+    for product in products:
+        by_shape.setdefault(product.shape, []).append(product)
+    for group in by_shape.values():
+        timed = [seconds for product in group if (seconds := product.time_one_row()) is not None]
+        if timed and sum(plain for plain, _ in timed) > 0.9 * sum(packed for _, packed in timed):
+            for product in group:
+                product.drop_plain()
 
 
 def packed_product(weight: Tensor, scale: Tensor, zero_point: int) -> Product:

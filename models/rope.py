@@ -98,6 +98,7 @@ def interleave_halves(rows: Tensor, head_dim: int) -> Tensor:
 
     Args:
         rows: [num_heads * head_dim, ...]: a projection's weight, its bias, or a per-head norm.
+        head_dim: Size of one head.
     """
     heads = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
     return heads.transpose(1, 2).reshape(rows.shape)

@@ -60,6 +60,9 @@ class SlotPool:
         self.values = _lazy_zeros(shape, dtype, self.device)
         needs_origin = dtype.itemsize < torch.float32.itemsize
         self.origin_keys = _lazy_zeros(shape, dtype, self.device) if needs_origin else None
+        # Views, made once: taking them anew in every layer of every pass would show.
+        self.layer_keys = tuple(self.keys.unbind(0))
+        self.layer_values = tuple(self.values.unbind(0))
         self.num_slots = num_slots
         self.rotary = Rotary(config.rope, config.head_dim, self.device)
         self.token_ids = np.full(num_slots, -1, dtype=np.int64)

@@ -18,12 +18,19 @@ MAX_CONTEXT = 4096
 class FimbleEngine:
     """One session of one model."""
 
-    def __init__(self, model: str, device: str, precision: str, chunk_size: int) -> None:
-        loaded = load_model(model, device=device, precision=precision, allow_network=False)
+    def __init__(self, options: argparse.Namespace) -> None:
+        loaded = load_model(
+            options.model,
+            device=options.device,
+            precision=options.precision,
+            allow_network=False,
+            compile_elementwise=options.compile,
+        )
         self._decoder = loaded.decoder
+        self._decoder.pack()  # what a running server has done in its first idle seconds
         self._pool = self._decoder.new_pool(MAX_CONTEXT + 1)
         self._table = SlotTable(self._pool, MAX_CONTEXT)
-        self._chunk_size = chunk_size
+        self._chunk_size = options.chunk_size
 
     def prefill(self, token_ids: list[int]) -> None:
         """See ``Engine``."""
@@ -53,13 +60,12 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", action="store_true", help="compile the elementwise parts")
     parser.add_argument("--num-threads", type=int, required=True)
     parser.add_argument("--chunk-size", type=int, default=EngineConfig().prefill_chunk)
     options = parser.parse_args()
     torch.set_num_threads(options.num_threads)
-    serve(
-        lambda: FimbleEngine(options.model, options.device, options.precision, options.chunk_size)
-    )
+    serve(lambda: FimbleEngine(options))
 
 
 if __name__ == "__main__":

@@ -116,6 +116,8 @@ def test_a_reused_cache_never_changes_the_answer(
         )
         offset = start + len(edit.inserted)
         request = CompletionRequest("1", document, offset, TriggerKind.INVOKED, max_new_tokens=6)
+        # Remembered suggestions would answer for the engine, and are not what is tested here.
+        service._cache.clear()
         assert shown(complete(service, request)) == shown(fresh(tiny_model, request))
 
 
@@ -171,13 +173,28 @@ def test_a_passed_deadline_is_an_outcome(service: CompletionService) -> None:
         assert outcome.reason is NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE
 
 
+def test_a_cold_file_is_answered_in_time_with_less_of_it_and_warmed_behind(
+    tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("completion.service.MIN_PROMPT_TOKENS", 64)
+    monkeypatch.setattr("completion.generation._ASSUMED_RATE", (1.0, 1.0))
+    service = CompletionService(tiny_model, CONFIG)
+    text = TEXT * 40
+    request = request_for(text, len(text) // 2, deadline_ms=10_000.0, max_new_tokens=2)
+    cold = complete(service, request).trace.prompt
+    assert 0 < cold.num_tokens <= 64
+    wait_until_idle(service)
+    warm = complete(service, replace(request, deadline_ms=None, max_new_tokens=3)).trace.prompt
+    service.close()
+    assert warm.num_tokens > 128
+    assert warm.num_new_tokens <= 2
+
+
 def test_text_streams_and_ends_with_what_was_kept(service: CompletionService) -> None:
     pieces: list[str] = []
     outcome = service.complete(request_for(max_new_tokens=8), CancellationToken(), pieces.append)
     assert pieces
-    assert all(
-        later.startswith(earlier) for earlier, later in itertools.pairwise(pieces)
-    )
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(pieces))
     assert isinstance(outcome, Suggestion)
 
 
