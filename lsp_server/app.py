@@ -33,6 +33,7 @@ def build_service(
         cache_dir=Path(wanted.cache_dir).expanduser() if wanted.cache_dir else None,
         progress=progress,
         allow_network=not wanted.offline,
+        compile_elementwise=wanted.compile,
     )
     return CompletionService(model, _config(settings))
 

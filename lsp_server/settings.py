@@ -67,6 +67,9 @@ class ModelSettings:
         str, Rule("where weights are kept; empty: the user's cache folder", optional=True)
     ] = ""
     offline: Annotated[bool, Rule("never fetch weights, use what is there")] = False
+    compile: Annotated[
+        bool, Rule("fuse small operations with torch.compile; needs a C++ compiler, slow to start")
+    ] = False
     num_threads: Annotated[
         int, Rule("CPU threads of the model; 0: as many as there are cores", 0, 1024)
     ] = 0
