@@ -28,16 +28,18 @@ class BackgroundService:
         self._loader = ThreadPoolExecutor(1, "loader")
         self._waiting = ThreadPoolExecutor(_MAX_NUM_WAITING, "completion")
         self._service: Future[CompletionService] | None = None
+        self._settings: Settings | None = None
 
     def start(self, settings: Settings) -> Future[CompletionService]:
         """Begin to build; the future carries the service or what prevented it."""
+        self._settings = settings
         self._service = self._loader.submit(self._build, settings)
         return self._service
 
     @property
-    def has_started(self) -> bool:
-        """Whether a service is there or on its way."""
-        return self._service is not None
+    def settings(self) -> Settings | None:
+        """What the service is built with; ``None`` before ``start``."""
+        return self._settings
 
     @property
     def is_settled(self) -> bool:

@@ -45,11 +45,12 @@ def did_change_configuration(
     ls: FimbleLanguageServer, params: types.DidChangeConfigurationParams
 ) -> None:
     """Use the new settings from the next request on; what the model was built with stays."""
-    before = _fixed(ls.settings)
+    built_with = ls.background.settings
+    had_outgrown = built_with is not None and _outgrows(ls.settings, built_with)
     ls.configuration = from_mapping(params.settings, "configuration")
     ls.resolve_settings()
     _report(ls, ls.configuration.problems)
-    if _fixed(ls.settings) != before and ls.background.has_started:
+    if built_with is not None and not had_outgrown and _outgrows(ls.settings, built_with):
         ls.show_warning("fimble uses some of the new settings after the server is restarted")
 
 
@@ -62,6 +63,13 @@ def _report(ls: FimbleLanguageServer, problems: tuple[Problem, ...]) -> None:
     for problem in problems:
         logger.warning("%s", problem.message)
         ls.show_warning(f"fimble: {problem.message}")
+
+
+def _outgrows(settings: Settings, built_with: Settings) -> bool:
+    """Whether ``settings`` ask for something that the service was not built for."""
+    # The cache holds as many tokens of a suggestion as were wanted then; fewer always fit.
+    longest, built_for = settings.completion.max_new_tokens, built_with.completion.max_new_tokens
+    return _fixed(settings) != _fixed(built_with) or longest > built_for
 
 
 def _fixed(settings: Settings) -> tuple[object, ...]:

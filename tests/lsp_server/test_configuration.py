@@ -64,3 +64,26 @@ async def test_a_wrong_setting_is_shown_with_its_remedy(
         client.notify("workspace/didChangeConfiguration", {"settings": settings})
         message = await client.notification("window/showMessage")
         assert told in message["params"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "needs_restart"),
+    [
+        ({"completion": {"max_new_tokens": 999}}, True),
+        ({"completion": {"max_new_tokens": 9}}, False),
+        ({"model": {"name": "smollm2-135m"}}, True),
+        ({"prompt": {"max_num_tokens": 512}}, True),
+        ({"completion": {"temperature": 0.5}}, False),
+    ],
+)
+async def test_what_only_a_restart_can_change_is_told_once(
+    connected: Connect, initialize: Initialize, settings: Any, needs_restart: bool
+) -> None:
+    async with connected(**WAIT) as client:
+        await initialize(client)
+        for _ in range(2):
+            client.notify("workspace/didChangeConfiguration", {"settings": settings})
+        await client.no_further_response()
+        told = [message["params"]["message"] for message in client.notifications]
+    assert len(told) == int(needs_restart)
+    assert all("restarted" in message for message in told)
