@@ -91,6 +91,13 @@ def test_no_code_of_a_hostile_workspace_runs(
     assert not (hostile_workspace / "imported").exists()
 
 
+def test_the_hostile_workspace_would_be_imported_by_a_start_that_is_not_isolated(
+    run_fimble: Callable[..., Any], hostile_workspace: Path
+) -> None:
+    run_fimble("--version", command=(sys.executable, "-m", "lsp_server"))
+    assert (hostile_workspace / "imported").exists()
+
+
 def test_a_server_that_was_sent_garbage_still_serves(start_server: Callable[..., Any]) -> None:
     with start_server("--standalone", "--offline") as client:
         client.send_raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
