@@ -1,7 +1,7 @@
 """Errors of the completion package.
 
 CompletionError
-├── PromptTooLongError      a prompt does not fit the model's context
+├── PromptTooLongError      the configured prompt and text do not fit the model's context
 └── ServiceClosedError      work was handed to a service that has been closed
 
 Cancellation and "nothing to show" are outcomes (``completion.types``), not errors.
@@ -13,12 +13,12 @@ class CompletionError(Exception):
 
 
 class PromptTooLongError(CompletionError):
-    """A prompt does not fit the model's context."""
+    """The configured prompt and text do not fit the model's context."""
 
     def __init__(self, num_tokens: int, max_num_tokens: int) -> None:
         super().__init__(
-            f"the prompt has {num_tokens} tokens, the model's context holds {max_num_tokens}; "
-            "lower the prompt budget"
+            f"prompt and new text may take {num_tokens} tokens, the model's context holds "
+            f"{max_num_tokens}; lower prompt.max_num_tokens or completion.max_new_tokens"
         )
 
 

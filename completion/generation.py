@@ -157,7 +157,7 @@ class Generator:
     ) -> tuple[list[GeneratedText], int]:
         """Return distinct continuations, best first, and the number of decode passes."""
         steps = _Steps(self._decoder, self._pool, table, logits, hooks.checkpoint)
-        random = None if params.seed is None else torch.Generator().manual_seed(params.seed)
+        random = None if params.seed is None else _seeded(self._decoder.device, params.seed)
         branches = BranchQueue()
         found: dict[str, tuple[int, GeneratedText]] = {}
         branch: Branch | None = Branch()
@@ -194,6 +194,10 @@ class Generator:
             tokenizer = self._tokenizer
             self._token_index = TokenIndex(tokenizer.vocab_size, tokenizer.token_bytes)
         return self._token_index
+
+
+def _seeded(device: torch.device, seed: int) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(seed)
 
 
 class _Steps:

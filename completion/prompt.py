@@ -86,7 +86,8 @@ class PromptBuilder:
         num_head = sum(len(segment.token_ids) for segment in head)
         suffix = self._suffix(request, windows, int(budget * self._config.suffix_share))
         left = budget - num_head - len(line) - len(suffix) - 8  # sentinels
-        prefix = self._prefix(request, windows, max(left, 16))
+        path = self._path_in_prefix(request) if chunks else ()
+        prefix = path + self._prefix(request, windows, max(left - len(path), 16))
         body = self._arrange(prefix, suffix, tuple(line))
         return FimPrompt((*head, *body), healed, forced)
 
@@ -161,9 +162,18 @@ class PromptBuilder:
             budget -= len(tokens)
             name = f"chunk:{chunk.path}:{chunk.start_line}-{chunk.end_line}"
             segments.append(Segment(name, tokens))
-        path = request.document.path or request.document.uri
-        segments.append(Segment("file", self._file_head(fmt, path, request)))
+        if fmt is not None and fmt.path_inside_prefix:
+            segments.append(Segment("file", self._special(fmt.file_separator)))
+        else:
+            path = request.document.path or request.document.uri
+            segments.append(Segment("file", self._file_head(fmt, path, request)))
         return tuple(segments)
+
+    def _path_in_prefix(self, request: CompletionRequest) -> tuple[int, ...]:
+        if self.fim_format is None or not self.fim_format.path_inside_prefix:
+            return ()
+        path = request.document.path or request.document.uri
+        return tuple(self._tokenizer.encode(f"{path}\n"))
 
     def _repo_name(self, fmt: FimFormat | None, request: CompletionRequest) -> tuple[int, ...]:
         if fmt is None or not fmt.repo_name:

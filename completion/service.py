@@ -17,7 +17,7 @@ from threading import Lock
 from completion.config import CompletionConfig
 from completion.context import ContextProvider, NoContext
 from completion.decoding import ForcedTextImpossibleError, GenerationParams
-from completion.errors import ServiceClosedError
+from completion.errors import PromptTooLongError, ServiceClosedError
 from completion.generation import GenerationHooks, Generator
 from completion.judgement import SyntaxJudge
 from completion.outcome import conclude, selection_mismatch, with_total
@@ -68,9 +68,16 @@ class CompletionService:
         config: CompletionConfig | None = None,
         context: ContextProvider | None = None,
     ) -> None:
-        """Start the engine thread for ``model``, which must be loaded."""
+        """Start the engine thread for ``model``, which must be loaded.
+
+        Raises:
+            PromptTooLongError: The configured prompt and text exceed the model's context.
+        """
         self._model = model
         self._config = config or CompletionConfig()
+        num_tokens = self._config.prompt.max_num_tokens + self._config.engine.max_new_tokens
+        if num_tokens > model.config.max_positions:
+            raise PromptTooLongError(num_tokens, model.config.max_positions)
         self._context = context or NoContext()
         self._prompts = PromptBuilder(model.tokenizer, self._config.prompt)
         capacity = _session_capacity(self._config)
@@ -246,14 +253,18 @@ class CompletionService:
         language = language_for(document.language_id, document.path)
         if language is None:
             return None
-        return self._syntax.tree_for(
-            document.uri,
-            document.version,
-            language,
-            document.text,
-            base_version=document.base_version,
-            edits=[(edit.start, edit.end, edit.inserted) for edit in document.edits],
-        )
+        try:
+            return self._syntax.tree_for(
+                document.uri,
+                document.version,
+                language,
+                document.text,
+                base_version=document.base_version,
+                edits=[(edit.start, edit.end, edit.inserted) for edit in document.edits],
+            )
+        except ImportError as error:  # text alone then decides; doctor tells how to mend it
+            logger.warning("no grammar for %s: %s", language.name, error)
+            return None
 
     def _retrieve(self, request: CompletionRequest) -> tuple[ContextChunk, ...]:
         if not request.use_retrieval:

@@ -59,6 +59,7 @@ class StopMonitor:
         self._suffix = SuffixMatcher(self._cursor)
         self._repetition = RepetitionDetector()
         cursor = self._cursor
+        self._has_code_above = bool(request.prefix.strip())
         self._state = cursor.brackets  # where the current line begins
         self._start_depth = depth(scan_brackets(cursor.left, cursor.language, cursor.brackets))
         self._num_allowed_closers = cursor.num_missing_closers + len(cursor.right_closers)
@@ -241,7 +242,7 @@ class StopMonitor:
     def _stops_before(self, whole: str, end: int, before: BracketState, *, at_end: bool) -> bool:
         """Whether a rule ends the text before or within the line that has just been read."""
         start = end - len(whole)  # negative by what is typed on the first line
-        if is_run_on(whole) and (self._filled_end or self._cursor.left.strip()):
+        if is_run_on(whole) and (self._filled_end or self._has_code_above):
             self._stop(StopReason.RUN_ON, self._filled_end)
             return True
         repeated = self._suffix.match(whole, start, is_last=at_end)

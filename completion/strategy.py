@@ -89,7 +89,7 @@ def choose_strategy(
 
     ``tree`` is the parsed document if the caller keeps one; otherwise it is parsed here, and above
     100,000 characters text alone decides. ``scope`` overrides the policy (benchmarks).
-    ``request.max_new_tokens`` overrides the budget.
+    ``request.max_new_tokens`` can only lower the budget.
     """
     cursor = read_cursor(request)
     if tree is None or tree.text != request.document.text:
@@ -99,7 +99,7 @@ def choose_strategy(
     return Strategy(
         scope=chosen,
         cursor=cursor,
-        max_new_tokens=request.max_new_tokens or max_new_tokens,
+        max_new_tokens=min(max_new_tokens, request.max_new_tokens or max_new_tokens),
         max_num_lines=max_num_lines,
         base_indentation=_base_indentation(chosen, request, cursor),
         must_join=chosen is not Scope.LINE and _is_hole_in_a_line(cursor),

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from completion.errors import CompletionError
 from lsp_server import version
 from lsp_server.commands import complete, doctor, lsp, models
 from lsp_server.errors import BadInputError
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except (BadInputError, UnknownModelError) as error:
         return _fail(error, EXIT_BAD_INPUT)
-    except (ModelError, OSError) as error:
+    except (CompletionError, ModelError, OSError) as error:
         return _fail(error, EXIT_FAILED)
     except Exception as error:
         logger.exception("this is a mistake in fimble")

@@ -73,8 +73,7 @@ class StoredCheckpoint:
             if not name.endswith(".safetensors"):
                 continue
             try:
-                with safe_open(str(self.folder / name), framework="pt", device="cpu") as file:
-                    weights |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                weights |= _mapped_tensors(self.folder / name)
             except (SafetensorError, OSError) as error:
                 raise _damaged(self.folder / name, error) from error
         return weights
@@ -90,6 +89,17 @@ class StoredCheckpoint:
                 )
             num_bytes_done += size_bytes
             progress(Progress("verifying", num_bytes_done, self.size_bytes))
+
+
+def _mapped_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file, each with a mapping of its own, which ends with the tensor."""
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+        names = list(file.keys())
+    tensors = {}
+    for name in names:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            tensors[name] = file.get_tensor(name)
+    return tensors
 
 
 def checkpoints_folder(cache_dir: Path) -> Path:

@@ -26,7 +26,8 @@ def quantise_rows(x: Tensor, limit: Tensor, half_up: Tensor) -> tuple[Tensor, Te
         limit: Largest magnitude of a code, a scalar.
         half_up: Zero point plus one half: truncation then rounds to the nearest code.
     """
-    peak = x.abs().amax(-1, keepdim=True)
+    # Two reads, where taking magnitudes first would write them all.
+    peak = torch.maximum(x.amax(-1, keepdim=True), x.amin(-1, keepdim=True).neg_())
     codes = torch.addcmul(half_up, x, limit / peak)
     return codes.to(torch.uint8), peak
 
@@ -40,7 +41,7 @@ def rms_factor(x: Tensor, weight: Tensor, eps: Tensor, mean: float) -> tuple[Ten
 def gated_silu(gate_up: Tensor) -> Tensor:
     """Return ``silu(gate) * up`` for gate and up side by side."""
     gate, up = gate_up.chunk(2, dim=-1)
-    return F.silu(gate) * up
+    return F.silu(gate).mul_(up)
 
 
 @dataclass(frozen=True, slots=True)

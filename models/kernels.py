@@ -95,7 +95,7 @@ class Int8Product:
         """Free the unpacked weights; call only once packed."""
         if self._packed is not None:
             self._plain = None
-            self._weight = self._weight[:0]
+            self._weight = torch.empty(0, dtype=torch.int8)  # a view would keep the mapping
 
 
 def drop_slower_kernels(products: Sequence[Int8Product]) -> None:

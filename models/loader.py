@@ -217,7 +217,7 @@ def choose_device(device: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not available.get(chosen.type, False):
-        raise ModelError(f"device {device!r} is not available here; use cpu or auto")
+        raise ModelError(f"device {chosen} is not available here; use cpu or auto")
     return chosen
 
 

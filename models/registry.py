@@ -90,7 +90,7 @@ def resolve(name_or_path: str | Path) -> ModelReference:
     if _HUB_ID.fullmatch(text) and not looks_like_path and path.suffix != ".gguf":
         return HubId(text)
     raise UnknownModelError(
-        f"no model, folder or .gguf file is called {text!r}; {_nearest(text)}. A model of the hub "
+        f"no model, folder or .gguf file is called {text!r}; {_nearest(text)} A model of the hub "
         "is written organisation/name"
     )
 

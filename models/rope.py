@@ -61,8 +61,10 @@ class Rotary:
     """Rotations of one model; positions in, unit complex numbers out."""
 
     def __init__(self, rope: RopeConfig, head_dim: int, device: torch.device) -> None:
-        # float64 angles: at position 30,000 a float32 product is already off by 1e-3 radians.
-        self._inv_freq = inverse_frequencies(rope, head_dim).double().to(device)
+        # float64 angles: at position 30,000 a float32 product is already off by 1e-3 radians. MPS
+        # has no float64.
+        self._dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._inv_freq = inverse_frequencies(rope, head_dim).to(device, self._dtype)
         self._attention_factor = rope.attention_factor
 
     def table(self, positions: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ class Rotary:
         return self._unit(deltas)
 
     def _unit(self, positions: Tensor) -> Tensor:
-        angles = positions.double()[:, None, None] * self._inv_freq
+        angles = positions.to(self._dtype)[:, None, None] * self._inv_freq
         return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
 
 

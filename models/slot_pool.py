@@ -89,7 +89,7 @@ class SlotPool:
                 return start
         raise PoolFullError(
             f"no room for a session of {num_slots} slots in a pool of {self.num_slots}; close a "
-            "document or raise the cache's memory budget"
+            "document"
         )
 
     def bounds(self, extent: int) -> tuple[int, int]:
@@ -115,7 +115,7 @@ class SlotPool:
         if len(found.free) < num_slots:
             raise PoolFullError(
                 f"the session has room for {len(found.free)} more tokens, {num_slots} are needed; "
-                "shorten the prompt or raise the cache's memory budget"
+                "shorten the prompt"
             )
         slots = [heapq.heappop(found.free) for _ in range(num_slots)]
         self.num_references[slots] = 1

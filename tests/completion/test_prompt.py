@@ -89,6 +89,17 @@ def test_other_files_stand_before_the_current_one_within_their_budget(
     assert len(prompt.token_ids) <= 400
 
 
+def test_starcoders_path_stands_inside_the_prefix(tiny_tokenizer: Tokenizer) -> None:
+    builder = PromptBuilder(tiny_tokenizer, PromptConfig())
+    assert builder.fim_format is not None
+    builder.fim_format = replace(builder.fim_format, path_inside_prefix=True)
+    chunk = ContextChunk("lib/a.py", 1, 1, "a = 1\n", 1.0, "bm25")
+    prompt = builder.build(request_for("import lib\n\n", 12), [chunk])
+    by_name = {segment.segment_id: segment.token_ids for segment in prompt.segments}
+    assert by_name["file"] == (tiny_tokenizer.special_id("<|file_sep|>"),)
+    assert tiny_tokenizer.decode(by_name["prefix"]) == "/w/app.py\nimport lib\n\n"
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.text("abc é(\t", max_size=30), max_size=40),

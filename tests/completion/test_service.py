@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
+from completion.errors import PromptTooLongError
 from completion.scheduler import Priority
 from completion.service import CompletionService
 from completion.types import (
@@ -34,7 +35,8 @@ from completion.types import (
 from models.loader import LoadedModel
 
 CONFIG = CompletionConfig(
-    prompt=PromptConfig(max_num_tokens=256),
+    # Room for every text here: a window that moves makes another prompt, rightly answered otherwise.
+    prompt=PromptConfig(max_num_tokens=1024),
     engine=EngineConfig(prefill_chunk=32, prefetch_after_acceptance=False, max_new_tokens=40),
 )
 TEXT = "def f(a, b):\n    total = a\n    \n    return total\n"
@@ -179,7 +181,7 @@ def test_a_cold_file_is_answered_in_time_with_less_of_it_and_warmed_behind(
     monkeypatch.setattr("completion.service.MIN_PROMPT_TOKENS", 64)
     monkeypatch.setattr("completion.generation._ASSUMED_RATE", (1.0, 1.0))
     service = CompletionService(tiny_model, CONFIG)
-    text = TEXT * 40
+    text = TEXT * 10
     request = request_for(text, len(text) // 2, deadline_ms=10_000.0, max_new_tokens=2)
     cold = complete(service, request).trace.prompt
     assert 0 < cold.num_tokens <= 64
@@ -286,3 +288,9 @@ def wait_until_idle(service: CompletionService) -> None:
     done = threading.Event()
     service._engine.submit(Priority.BATCH, "idle", lambda _: done.set(), CancellationToken())
     assert done.wait(20)
+
+
+def test_a_prompt_beyond_the_models_context_is_refused(tiny_model: LoadedModel) -> None:
+    config = CompletionConfig(prompt=PromptConfig(max_num_tokens=100_000))
+    with pytest.raises(PromptTooLongError, match=r"lower prompt\.max_num_tokens"):
+        CompletionService(tiny_model, config)
