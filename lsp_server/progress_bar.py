@@ -11,6 +11,7 @@ from tqdm import tqdm
 from models.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
+_NEVER = float("inf")
 
 
 class ProgressPrinter:
@@ -63,10 +64,10 @@ class ProgressPrinter:
     def _write_line(self, progress: Progress) -> None:
         now = time.monotonic()
         is_end = progress.done == progress.total
-        if now < self._next_line_at and not is_end:
+        if now < self._next_line_at and (not is_end or self._next_line_at == _NEVER):
             return
         # Once the end was shown, the stage has nothing more to say.
-        self._next_line_at = now + _SECONDS_BETWEEN_LINES if not is_end else float("inf")
+        self._next_line_at = now + _SECONDS_BETWEEN_LINES if not is_end else _NEVER
         share = f": {100 * progress.done // progress.total} %" if progress.total else ""
         self._stream.write(f"{progress.stage}{share}\n")
         self._stream.flush()

@@ -62,6 +62,7 @@ def test_a_plain_stream_gets_few_lines_and_the_end() -> None:
     with ProgressPrinter(stream) as printer:
         for done in range(101):
             printer.show(Progress("fetching", done, 100))
+        printer.show(Progress("fetching", 100, 100))
         printer.show(Progress("checking", 1, None))
     assert stream.getvalue().splitlines() == ["fetching: 0 %", "fetching: 100 %", "checking"]
 
