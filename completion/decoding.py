@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -151,6 +152,7 @@ class DecodingRun:
         self._forced = ForcedText(forced, index) if forced and index is not None else None
         self._token_ids: list[int] = []
         self._logprobs: list[float] = []
+        self._num_shown_chars: list[int] = []  # behind each token
 
     def decode(
         self,
@@ -220,6 +222,8 @@ class DecodingRun:
         hidden = min(self._num_hidden_chars, len(delta))
         self._num_hidden_chars -= hidden
         delta = delta[hidden:]
+        shown_before = self._num_shown_chars[-1] if self._num_shown_chars else 0
+        self._num_shown_chars.append(shown_before + len(delta))
         has_ended = bool(delta) and self._monitor.push(delta) is not None
         if delta and on_text is not None:
             on_text(self._monitor.text)
@@ -232,8 +236,10 @@ class DecodingRun:
             text = monitor.text
         else:
             text = monitor.complete_lines or cut_to_word(monitor.text)
-        logprob, num_tokens = sum(self._logprobs), len(self._token_ids)
-        return GeneratedText(text, logprob, num_tokens, reason, monitor.reason)
+        # Tokens behind the cut say nothing about what is kept.
+        num_kept = min(bisect_left(self._num_shown_chars, len(text)) + 1, len(self._logprobs))
+        logprob = sum(self._logprobs[:num_kept])
+        return GeneratedText(text, logprob, num_kept, reason, monitor.reason)
 
 
 def cut_to_word(text: str) -> str:

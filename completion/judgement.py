@@ -10,7 +10,12 @@ from __future__ import annotations
 from completion.decoding import GeneratedText
 from completion.postprocess.pipeline import RejectedText, postprocess
 from completion.strategy import Strategy
-from completion.types import CompletionRequest, NoSuggestionReason, TriggerKind
+from completion.types import (
+    CompletionRequest,
+    FinishReason,
+    NoSuggestionReason,
+    TriggerKind,
+)
 from retrieval.syntax import SyntaxTree
 
 REJECTED = 1_000  # faults of a text that cannot be shown at all
@@ -29,6 +34,8 @@ class SyntaxJudge:
     def num_faults(self, generated: GeneratedText) -> int:
         """Return how many faults stand around ``generated`` once it is in place; 0 is fine."""
         request = self._request
+        if generated.finish_reason is not FinishReason.STOP:
+            return 0  # cut by a limit, so that what it lacks says nothing about it
         result = postprocess(generated.text, request, self._strategy)
         if isinstance(result, RejectedText):
             return self._num_rejection_faults(result)

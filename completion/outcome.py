@@ -51,6 +51,9 @@ def conclude(
         if first.finish_reason is FinishReason.DEADLINE:
             reason = NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE
             return NoSuggestion(request.request_id, reason, trace=trace)
+        if first.finish_reason is FinishReason.LENGTH:
+            reason = NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE
+            return NoSuggestion(request.request_id, reason, trace=trace)
         assert rejected is not None
         return NoSuggestion(request.request_id, rejected.reason, rejected.filter_name, trace)
     shown = kept[0][0]

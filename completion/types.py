@@ -60,6 +60,7 @@ class NoSuggestionReason(StrEnum):
     REPETITIVE_OUTPUT = "repetitive_output"
     FORCED_TEXT_IMPOSSIBLE = "forced_text_impossible"
     DEADLINE_BEFORE_FIRST_LINE = "deadline_before_first_line"
+    TOKEN_LIMIT_BEFORE_FIRST_LINE = "token_limit_before_first_line"
     ENGINE_ERROR = "engine_error"
 
 
@@ -81,6 +82,9 @@ _EXPLANATIONS = {
     NoSuggestionReason.REPETITIVE_OUTPUT: "the model ran into a loop",
     NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE: "the model has no tokens that continue the text at the cursor",
     NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE: "the deadline passed before any text was ready",
+    NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE: (
+        "the token limit was reached before any text was ready; raise it"
+    ),
     NoSuggestionReason.ENGINE_ERROR: "the engine failed; the log holds the error",
 }
 

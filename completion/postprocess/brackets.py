@@ -60,7 +60,8 @@ def avoid_doubled_quote(draft: Draft) -> Draft | NoSuggestionReason:
     """Let text that ends the string at the cursor replace the quote that ends it already."""
     cursor = draft.cursor
     right = draft.right.rstrip()
-    if right[:1] not in _QUOTES or right[:1] not in draft.text:
+    quote = right.lstrip(CLOSERS)[:1]  # a template's hole closes before its quote does
+    if not quote or quote not in _QUOTES or quote not in draft.text:
         return draft
     if not ends_inside_string(cursor.left, cursor.language, cursor.brackets):
         return draft

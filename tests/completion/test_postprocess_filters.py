@@ -213,6 +213,7 @@ def test_closers_take_the_place_of_those_on_the_right(
 @table(
     ("python", "print('‸')", "a b')", ("a b')", 2)),
     ("typescript", 'f("‸", x)', 'a"', ('a"', 1)),
+    ("typescript", "return `a ${‸}`;", "name}`;", ("name}`;", 3)),
     ("python", "print('‸')", "a b", "a b"),
     ("go", "f(‸)", '"a"', '"a"'),
 )

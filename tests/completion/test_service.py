@@ -294,3 +294,10 @@ def test_a_prompt_beyond_the_models_context_is_refused(tiny_model: LoadedModel) 
     config = CompletionConfig(prompt=PromptConfig(max_num_tokens=100_000))
     with pytest.raises(PromptTooLongError, match=r"lower prompt\.max_num_tokens"):
         CompletionService(tiny_model, config)
+
+
+def test_a_spent_token_limit_is_not_taken_for_a_fault(service: CompletionService) -> None:
+    outcome = complete(service, request_for(max_new_tokens=1))
+    assert outcome.trace.speculation.num_forward_passes == 0
+    if isinstance(outcome, NoSuggestion):
+        assert outcome.reason is NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE
