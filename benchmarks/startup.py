@@ -29,6 +29,7 @@ from lsp_server.settings import Settings
 from models.loader import load_model
 from models.registry import DEFAULT_MODEL
 
+NUM_REST_RUNS = 2
 NUM_COLD_TOKENS = 2_000
 HOLE = "def greet(name: str) -> str:\n    return "
 
@@ -114,6 +115,26 @@ def measure_start(folder: Path, model: str, num_runs: int) -> tuple[list[Figure]
     return start, memory
 
 
+def measure_rest(folder: Path, model: str) -> Figure:
+    """Return the memory of a server at rest that has completed in a file of 2,000 tokens."""
+    path = cold_files(folder, model, 1)[0]
+    line, column = middle_of(path)
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.resident",
+        model,
+        str(path),
+        str(line),
+        str(column),
+    ]
+    samples = []
+    for _ in range(NUM_REST_RUNS):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        samples.append(int(done.stdout) / 1e9)
+    return timing_figure("resident_at_rest_gb", samples, "GB")
+
+
 def measure_deadline(
     folder: Path, model: str, num_files: int, deadline_ms: float
 ) -> tuple[list[Figure], list[str]]:
@@ -161,6 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         start, memory = measure_start(Path(name), options.model, options.num_runs)
+        memory.append(measure_rest(Path(name), options.model))
         deadline, notes = measure_deadline(
             Path(name), options.model, options.num_files, options.deadline_ms
         )

@@ -45,6 +45,7 @@ from completion.types import (
     SuggestionSource,
     WorkCancelled,
 )
+from completion.windows import StickyWindows
 from models.loader import LoadedModel
 from retrieval.languages import language_for
 from retrieval.syntax import SyntaxTree
@@ -207,10 +208,13 @@ class CompletionService:
         session = self._sessions.open(request.document.uri)
         chunks = self._retrieve(request)
         retrieved = time.perf_counter()
-        prompt, is_short = self._build_prompt(request, session, chunks, deadline)
+        # A document that may never be must not move the windows of the one that is.
+        is_ahead = priority is Priority.PREFETCH
+        windows = session.windows.copy() if is_ahead else session.windows
+        prompt, is_short = self._build_prompt(request, session, windows, chunks, deadline)
         session.take_best(prompt.token_ids)
         prompted = time.perf_counter()
-        if is_short or priority is Priority.PREFETCH:
+        if is_short or is_ahead:
             session.fork()
         params = self._params(request, strategy, deadline)
         try:
@@ -278,12 +282,13 @@ class CompletionService:
         self,
         request: CompletionRequest,
         session: Session,
+        windows: StickyWindows,
         chunks: tuple[ContextChunk, ...],
         deadline: Deadline,
     ) -> tuple[FimPrompt, bool]:
         """Return the prompt, and whether it is shorter than it should be to be ready in time."""
-        session.windows.follow(request.document)
-        prompt = self._prompts.build(request, chunks, session.windows)
+        windows.follow(request.document)
+        prompt = self._prompts.build(request, chunks, windows)
         if deadline.at is None:
             return prompt, False
         token_ids = prompt.token_ids

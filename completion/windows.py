@@ -99,6 +99,12 @@ class StickyWindows:
         self._start: int | None = None
         self._end: int | None = None
 
+    def copy(self) -> StickyWindows:
+        """Return windows that move on their own from here."""
+        twin = StickyWindows()
+        twin._version, twin._start, twin._end = self._version, self._start, self._end
+        return twin
+
     def follow(self, document: DocumentSnapshot) -> None:
         """Move the edges with the edits that led to ``document``; forget them if those are unknown."""
         if self._version != document.version:

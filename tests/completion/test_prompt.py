@@ -164,6 +164,22 @@ def test_a_newline_does_not_move_the_windows_start(tiny_tokenizer: Tokenizer) ->
     assert sum(a != b for a, b in itertools.pairwise(fresh)) >= 8
 
 
+def test_a_copy_of_the_windows_moves_on_its_own(tiny_tokenizer: Tokenizer) -> None:
+    builder = PromptBuilder(tiny_tokenizer, PromptConfig(max_num_tokens=128))
+    text = "a = 1\n" * 200
+    here, ahead = (
+        DocumentSnapshot("file:///w/a.py", version, "python", text) for version in (1, 2)
+    )
+    windows = StickyWindows()
+    windows.follow(here)
+    before = builder.build(CompletionRequest("1", here, 600), (), windows).token_ids
+    twin = windows.copy()
+    twin.follow(ahead)
+    builder.build(CompletionRequest("1", ahead, 1100), (), twin)
+    windows.follow(here)
+    assert builder.build(CompletionRequest("1", here, 600), (), windows).token_ids == before
+
+
 def test_an_unknown_predecessor_resets_the_windows(tiny_tokenizer: Tokenizer) -> None:
     builder = PromptBuilder(tiny_tokenizer, PromptConfig(max_num_tokens=128))
     windows = StickyWindows()
