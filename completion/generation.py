@@ -31,7 +31,7 @@ from models.tokenizer import Tokenizer
 
 # Tokens per second before any was measured: (accelerator, CPU). Guessing low shows a first line
 # with less of the file; guessing high shows nothing in time.
-_ASSUMED_RATE = (4000.0, 250.0)
+_ASSUMED_RATE = (4000.0, 150.0)
 
 
 @dataclass(frozen=True, slots=True)

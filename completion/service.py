@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 
 # Part of a deadline that the prompt may take; the rest is for a line of text.
 PREFILL_SHARE = 0.6
-MIN_PROMPT_TOKENS = 256
+MIN_PROMPT_TOKENS = 128
 DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
 MAX_NUM_REMEMBERED = 64
 

@@ -27,7 +27,6 @@ from models.quantize import Precision
 from models.registry import HubId, RegisteredModel, resolve
 from models.sources.directory import DirectorySource
 from models.sources.gguf import GGUFSource
-from models.sources.hub import fetch_from_hub
 from models.sources.packaged import fetch_packaged, gguf_path, has_whole_file
 from models.sources.source import WeightSource
 from models.tokenizer import Tokenizer
@@ -118,6 +117,9 @@ def find_source(
     """Return where the weights come from, on this machine after the call; raises ModelError."""
     reference = resolve(name_or_path)
     if isinstance(reference, HubId):
+        # Its client takes a quarter of a second to import, which no other model should cost.
+        from models.sources.hub import fetch_from_hub
+
         return fetch_from_hub(reference.repo_id, progress, allow_network=allow_network)
     if isinstance(reference, Path):
         return DirectorySource(reference) if reference.is_dir() else GGUFSource(reference)
