@@ -55,7 +55,7 @@ class TextMonitor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
-    """What to generate. ``deadline`` ends decoding with what is there."""
+    """What to generate. ``deadline`` ends decoding with what is there, once that is a word."""
 
     max_new_tokens: int
     stop_ids: frozenset[int]
@@ -216,7 +216,12 @@ class DecodingRun:
             return FinishReason.STOP
         if len(self._token_ids) >= self._params.max_new_tokens:
             return FinishReason.LENGTH
-        return FinishReason.DEADLINE if self._params.deadline.has_passed else None
+        is_late = self._params.deadline.has_passed and self._has_something_to_show()
+        return FinishReason.DEADLINE if is_late else None
+
+    def _has_something_to_show(self) -> bool:
+        """Whether a whole word is there: a few more tokens are better than having shown nothing."""
+        return bool(self._monitor.complete_lines or cut_to_word(self._monitor.text))
 
     def _push(self, delta: str, on_text: Callable[[str], None] | None) -> bool:
         hidden = min(self._num_hidden_chars, len(delta))
