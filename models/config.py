@@ -93,11 +93,6 @@ class ModelConfig:
         if self.head_dim % 2:
             raise UnsupportedModelError(f"head dimension {self.head_dim} is odd; RoPE needs pairs")
 
-    @property
-    def num_query_groups(self) -> int:
-        """Query heads that share one key head."""
-        return self.num_heads // self.num_kv_heads
-
     @classmethod
     def from_hf(cls, raw: Mapping[str, Any]) -> ModelConfig:
         """Return the config described by a Hugging Face ``config.json``.
