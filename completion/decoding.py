@@ -19,7 +19,7 @@ from torch import Tensor
 from completion.forced_text import ForcedText, TokenIndex
 from completion.sampling import SamplingParams, choose, log_probability, restrict
 from completion.stopping import StopReason
-from completion.types import Deadline, FinishReason
+from completion.types import Deadline, FinishReason, TokenLogprob
 from models.tokenizer import StreamDecoder, Tokenizer
 
 BRANCH_STEPS = 8  # an alternative that differs later is hardly another suggestion
@@ -55,13 +55,18 @@ class TextMonitor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
-    """What to generate. ``deadline`` ends decoding with what is there, once that is a word."""
+    """What to generate. ``deadline`` ends decoding with what is there, once that is a word.
+
+    Unless candidates are to be ``distinct``, samples that turn out equal all count.
+    """
 
     max_new_tokens: int
     stop_ids: frozenset[int]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     seed: int | None = None
     num_candidates: int = 1
+    is_distinct: bool = True
+    num_top_logprobs: int | None = None
     max_num_retries: int = 0
     deadline: Deadline = field(default_factory=Deadline)
 
@@ -70,7 +75,7 @@ class GenerationParams:
 class GeneratedText:
     """One continuation; ``logprob`` in nats over its ``num_tokens`` tokens.
 
-    ``stop_reason`` names the rule that ended it, None if none did.
+    ``stop_reason`` names the rule that ended it, None if none did. ``tokens`` is filled on demand.
     """
 
     text: str
@@ -78,6 +83,7 @@ class GeneratedText:
     num_tokens: int
     finish_reason: FinishReason
     stop_reason: StopReason | None = None
+    tokens: tuple[TokenLogprob, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -91,10 +97,14 @@ class ForcedTextImpossibleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The beginning of a continuation: ``token_ids`` in order, ``logprobs`` one per token."""
+    """The beginning of a continuation: ``token_ids`` in order, ``logprobs`` one per token.
+
+    ``tops`` holds the likeliest tokens in the place of each, if they were asked for.
+    """
 
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    tops: tuple[tuple[tuple[str, float], ...], ...] = ()
 
     @property
     def logprob(self) -> float:
@@ -153,6 +163,8 @@ class DecodingRun:
         self._token_ids: list[int] = []
         self._logprobs: list[float] = []
         self._num_shown_chars: list[int] = []  # behind each token
+        self._tops: list[tuple[tuple[str, float], ...]] = []
+        self._shown = ""
 
     def decode(
         self,
@@ -174,6 +186,7 @@ class DecodingRun:
         Raises:
             ForcedTextImpossibleError: No token continues the forced text.
         """
+        self._tops.extend(start.tops)
         for token_id, logprob in zip(start.token_ids, start.logprobs, strict=True):
             reason = self._take(token_id, logprob, on_text)
             if reason is not None:
@@ -186,6 +199,8 @@ class DecodingRun:
             logits = step(token_id)
 
     def _choose(self, logits: Tensor, branches: BranchQueue) -> tuple[int, float]:
+        if self._params.num_top_logprobs:
+            self._tops.append(self._likeliest(logits, self._params.num_top_logprobs))
         allowed = logits
         if self._forced is not None and not self._forced.is_done:
             token_ids = self._forced.allowed()
@@ -197,11 +212,18 @@ class DecodingRun:
             self._note_branches(allowed, token_id, branches)
         return token_id, log_probability(logits, token_id)
 
+    def _likeliest(self, logits: Tensor, count: int) -> tuple[tuple[str, float], ...]:
+        values, token_ids = torch.topk(logits.float().log_softmax(-1), count)
+        spelled = (self._tokenizer.token_bytes(token_id) for token_id in token_ids.tolist())
+        texts = (text.decode(errors="replace") for text in spelled)
+        return tuple(zip(texts, values.tolist(), strict=True))
+
     def _note_branches(self, logits: Tensor, chosen: int, branches: BranchQueue) -> None:
         values, token_ids = torch.topk(logits.log_softmax(-1), BRANCH_WIDTH + 1)
         for logprob, token_id in zip(values.tolist(), token_ids.tolist(), strict=True):
             if token_id != chosen and math.isfinite(logprob):
-                branches.add(Branch((*self._token_ids, token_id), (*self._logprobs, logprob)))
+                ids, logprobs = (*self._token_ids, token_id), (*self._logprobs, logprob)
+                branches.add(Branch(ids, logprobs, tuple(self._tops)))
 
     def _take(
         self, token_id: int, logprob: float, on_text: Callable[[str], None] | None
@@ -227,8 +249,8 @@ class DecodingRun:
         hidden = min(self._num_hidden_chars, len(delta))
         self._num_hidden_chars -= hidden
         delta = delta[hidden:]
-        shown_before = self._num_shown_chars[-1] if self._num_shown_chars else 0
-        self._num_shown_chars.append(shown_before + len(delta))
+        self._shown += delta
+        self._num_shown_chars.append(len(self._shown))
         has_ended = bool(delta) and self._monitor.push(delta) is not None
         if delta and on_text is not None:
             on_text(self._monitor.text)
@@ -244,7 +266,19 @@ class DecodingRun:
         # Tokens behind the cut say nothing about what is kept.
         num_kept = min(bisect_left(self._num_shown_chars, len(text)) + 1, len(self._logprobs))
         logprob = sum(self._logprobs[:num_kept])
-        return GeneratedText(text, logprob, num_kept, reason, monitor.reason)
+        tokens = self._tokens(num_kept) if self._params.num_top_logprobs is not None else ()
+        return GeneratedText(text, logprob, num_kept, reason, monitor.reason, tokens)
+
+    def _tokens(self, num_kept: int) -> tuple[TokenLogprob, ...]:
+        starts = (0, *self._num_shown_chars)
+        return tuple(
+            TokenLogprob(
+                self._shown[starts[at] : starts[at + 1]],
+                self._logprobs[at],
+                self._tops[at] if self._tops else (),
+            )
+            for at in range(num_kept)
+        )
 
 
 def cut_to_word(text: str) -> str:

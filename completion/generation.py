@@ -170,7 +170,8 @@ class Generator:
             run = self._new_run(prompt, params, hooks.new_monitor(), random)
             on_text = hooks.on_text if attempt == 0 else None
             candidate = run.decode(steps.go_to(branch), steps.append, branch, branches, on_text)
-            found.setdefault(candidate.text.strip(), (hooks.num_faults(candidate), candidate))
+            key = candidate.text.strip() if params.is_distinct else str(attempt)
+            found.setdefault(key, (hooks.num_faults(candidate), candidate))
             if sum(not faults for faults, _ in found.values()) >= params.num_candidates:
                 break
         ranked = sorted(found.values(), key=lambda entry: entry[0])

@@ -46,7 +46,7 @@ def conclude(
             continue
         if all(result.text != known.text for _, known in kept):
             first = first if kept else generated
-            kept.append((result, Candidate(result.text, generated.logprob)))
+            kept.append((result, candidate_of(generated, result.text)))
     if not kept:
         if first.finish_reason is FinishReason.DEADLINE:
             reason = NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE
@@ -67,6 +67,13 @@ def conclude(
         finish_reason=first.finish_reason,
         source=SuggestionSource.ENGINE,
         trace=trace,
+    )
+
+
+def candidate_of(generated: GeneratedText, text: str) -> Candidate:
+    """Return the candidate that ``generated`` became when it was fitted in as ``text``."""
+    return Candidate(
+        text, generated.logprob, generated.num_tokens, generated.finish_reason, generated.tokens
     )
 
 

@@ -6,6 +6,7 @@ model are the caller's.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections import OrderedDict
@@ -45,6 +46,7 @@ from completion.types import (
     SuggestionSource,
     WorkCancelled,
 )
+from completion.verbatim import VerbatimMonitor, conclude_verbatim
 from completion.windows import StickyWindows
 from models.loader import LoadedModel
 from retrieval.languages import language_for
@@ -103,11 +105,18 @@ class CompletionService:
         """The model's name as outcomes report it."""
         return self._model.name
 
+    @property
+    def num_waiting(self) -> int:
+        """How many jobs wait for the engine."""
+        return self._engine.num_waiting
+
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         """Return the answer that needs no model, or None if the model has to be asked.
 
         Takes well under a millisecond: trigger rules, typing as suggested, remembered suggestions.
         """
+        if request.verbatim:
+            return None  # asked of the model, not of us
         reason = should_ask(request, self._config.trigger) or selection_mismatch(request)
         if reason is not None:
             return NoSuggestion(request.request_id, reason, trace=self._trace())
@@ -133,7 +142,7 @@ class CompletionService:
         if known is not None:
             return known
         deadline = Deadline.after_ms(request.deadline_ms or self._config.deadline_ms)
-        self._cancel_prefetch(request.document.uri)
+        self._cancel_prefetch(request.document.key)
         try:
             outcome = self._submit(
                 request, Priority.INTERACTIVE, cancel, deadline, on_text
@@ -145,7 +154,7 @@ class CompletionService:
             detail = f"{type(error).__name__}: {error}"
             reason = NoSuggestionReason.ENGINE_ERROR
             return NoSuggestion(request.request_id, reason, detail, self._trace())
-        if isinstance(outcome, Suggestion):
+        if isinstance(outcome, Suggestion) and not request.verbatim:
             self._cache.store(request, outcome)
             self._remember(request, outcome)
             self._prefetch(request, outcome)
@@ -158,13 +167,13 @@ class CompletionService:
         if shown is not None and shown[1].source is not SuggestionSource.ENGINE:
             self._prefetch(*shown)
 
-    def forget(self, uri: str) -> None:
-        """Drop everything kept for a document that was closed."""
-        self._cancel_prefetch(uri)
-        self._cache.clear(uri)
+    def forget(self, key: str) -> None:
+        """Drop everything kept for the document ``key``, which was closed."""
+        self._cancel_prefetch(key)
+        self._cache.clear(key)
         try:
             self._engine.submit(
-                Priority.INTERACTIVE, uri, lambda _: self._close_document(uri), CancellationToken()
+                Priority.INTERACTIVE, key, lambda _: self._close_document(key), CancellationToken()
             )
         except ServiceClosedError:
             return
@@ -173,9 +182,9 @@ class CompletionService:
         """Cancel all work and end the engine thread."""
         self._engine.close()
 
-    def _close_document(self, uri: str) -> None:
-        self._sessions.close(uri)
-        self._syntax.forget(uri)
+    def _close_document(self, key: str) -> None:
+        self._sessions.close(key)
+        self._syntax.forget(key)
 
     def _submit(
         self,
@@ -191,7 +200,7 @@ class CompletionService:
             outcome = self._answer(request, priority, deadline, checkpoint, on_text)
             return with_total(outcome, (time.perf_counter() - started) * 1000)
 
-        return self._engine.submit(priority, request.document.uri, work, cancel)
+        return self._engine.submit(priority, request.document.key, work, cancel)
 
     def _answer(
         self,
@@ -205,7 +214,7 @@ class CompletionService:
         started = time.perf_counter()
         tree = self._parse(request)
         strategy = choose_strategy(request, tree=tree)
-        session = self._sessions.open(request.document.uri)
+        session = self._sessions.open(request.document.key)
         chunks = self._retrieve(request)
         retrieved = time.perf_counter()
         # A document that may never be must not move the windows of the one that is.
@@ -218,17 +227,8 @@ class CompletionService:
             session.fork()
         params = self._params(request, strategy, deadline)
         try:
-            generation = self._generator.generate(
-                session.active,
-                prompt,
-                params,
-                GenerationHooks(
-                    new_monitor=lambda: StopMonitor(request, strategy),
-                    num_faults=SyntaxJudge(request, strategy, tree).num_faults,
-                    checkpoint=checkpoint,
-                    on_text=on_text,
-                ),
-            )
+            hooks = _hooks(request, strategy, tree, checkpoint, on_text)
+            generation = self._generator.generate(session.active, prompt, params, hooks)
         except ForcedTextImpossibleError:
             reason = NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE
             return NoSuggestion(request.request_id, reason, trace=self._trace())
@@ -250,6 +250,8 @@ class CompletionService:
             timings_ms=timings,
             context=tuple(chunks),
         )
+        if request.verbatim:
+            return conclude_verbatim(request, generation, trace)
         return conclude(request, strategy, generation, trace)
 
     def _parse(self, request: CompletionRequest) -> SyntaxTree | None:
@@ -259,7 +261,7 @@ class CompletionService:
             return None
         try:
             return self._syntax.tree_for(
-                document.uri,
+                document.key,
                 document.version,
                 language,
                 document.text,
@@ -302,29 +304,34 @@ class CompletionService:
 
     def _warm(self, request: CompletionRequest, chunks: tuple[ContextChunk, ...]) -> None:
         """Compute the whole prompt when nothing else is to do, for the next request."""
-        uri, token = request.document.uri, CancellationToken()
+        key, token = request.document.key, CancellationToken()
 
         def work(checkpoint: Checkpoint) -> None:
-            session = self._sessions.open(uri)
+            session = self._sessions.open(key)
             session.windows.follow(request.document)
             prompt = self._prompts.build(request, chunks, session.windows)
             self._generator.prefill(session.table, prompt.token_ids, checkpoint)
 
         try:
-            self._engine.submit(Priority.SECOND_PASS, uri, work, token)
+            self._engine.submit(Priority.SECOND_PASS, key, work, token)
         except ServiceClosedError:
             return
 
     def _params(
         self, request: CompletionRequest, strategy: Strategy, deadline: Deadline
     ) -> GenerationParams:
+        limit = self._config.engine.max_new_tokens
+        wanted = request.max_new_tokens if request.verbatim else strategy.max_new_tokens
+        num_retries = self._config.engine.max_num_retries[request.trigger]
         return GenerationParams(
-            max_new_tokens=min(strategy.max_new_tokens, self._config.engine.max_new_tokens),
+            max_new_tokens=min(wanted or limit, limit),
             stop_ids=self._prompts.stop_ids,
             sampling=SamplingParams(request.temperature, request.top_p, request.top_k),
             seed=request.seed,
             num_candidates=request.num_candidates,
-            max_num_retries=self._config.engine.max_num_retries[request.trigger],
+            is_distinct=not request.verbatim,
+            num_top_logprobs=request.num_top_logprobs,
+            max_num_retries=0 if request.verbatim else num_retries,
             deadline=deadline,
         )
 
@@ -337,7 +344,7 @@ class CompletionService:
             return
         token = CancellationToken()
         with self._lock:
-            self._prefetches[request.document.uri] = token
+            self._prefetches[request.document.key] = token
 
         def remember(done: Future[CompletionOutcome]) -> None:
             if done.exception() is None and isinstance(outcome := done.result(), Suggestion):
@@ -348,9 +355,9 @@ class CompletionService:
         except ServiceClosedError:
             return
 
-    def _cancel_prefetch(self, uri: str) -> None:
+    def _cancel_prefetch(self, key: str) -> None:
         with self._lock:
-            token = self._prefetches.pop(uri, None)
+            token = self._prefetches.pop(key, None)
         if token is not None:
             token.cancel()
 
@@ -362,6 +369,24 @@ class CompletionService:
 
     def _trace(self) -> CompletionTrace:
         return CompletionTrace(model=self._model.name)
+
+
+def _hooks(
+    request: CompletionRequest,
+    strategy: Strategy,
+    tree: SyntaxTree | None,
+    checkpoint: Checkpoint,
+    on_text: Callable[[str], None] | None,
+) -> GenerationHooks:
+    if request.verbatim:
+        monitor = functools.partial(VerbatimMonitor, request.stop)
+        return GenerationHooks(monitor, lambda _: 0, checkpoint, on_text)
+    return GenerationHooks(
+        new_monitor=functools.partial(StopMonitor, request, strategy),
+        num_faults=SyntaxJudge(request, strategy, tree).num_faults,
+        checkpoint=checkpoint,
+        on_text=on_text,
+    )
 
 
 def _session_capacity(config: CompletionConfig) -> int:

@@ -120,12 +120,12 @@ class SuggestionCache:
                         return found
         return None
 
-    def clear(self, uri: str | None = None) -> None:
-        """Forget everything about one document, or about all of them."""
+    def clear(self, key: str | None = None) -> None:
+        """Forget everything about the document ``key``, or about all of them."""
         with self._lock:
-            for key, entry in list(self._entries.items()):
-                if uri is None or entry.request.document.uri == uri:
-                    self._drop(key)
+            for entry_key, entry in list(self._entries.items()):
+                if key is None or entry.request.document.key == key:
+                    self._drop(entry_key)
 
     def _has_complete(self, entry_key: _EntryKey, request: CompletionRequest) -> bool:
         old = self._entries.get(entry_key)
@@ -184,7 +184,7 @@ def _bucket_key(request: CompletionRequest, num_suffix_chars: int) -> _Key:
     """Return what must be equal for an entry to be looked at; the text itself is compared later."""
     document = request.document
     return (
-        document.uri,
+        document.key,
         document.language_id,
         num_suffix_chars,
         request.selected_item,

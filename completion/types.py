@@ -111,7 +111,8 @@ class TextEdit:
 class DocumentSnapshot:
     """A document at one version.
 
-    ``edits`` lead from version ``base_version`` to this one; an empty tuple with ``base_version``
+    ``owner`` is the client whose document it is: an editor's unsaved text and the file that a
+    script reads are two documents, though their ``uri`` is the same. ``edits`` lead from version ``base_version`` to this one; an empty tuple with ``base_version``
     ``None`` means the text arrived whole.
     """
 
@@ -122,6 +123,17 @@ class DocumentSnapshot:
     path: str | None = None
     edits: tuple[TextEdit, ...] = ()
     base_version: int | None = None
+    owner: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells this document from every other one that a service knows."""
+        return document_key(self.owner, self.uri)
+
+
+def document_key(owner: str, uri: str) -> str:
+    """Return the ``key`` of the snapshots of ``owner``'s document ``uri``."""
+    return f"{owner} {uri}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,10 @@ class SelectedItem:
 class CompletionRequest:
     """One question: what belongs at ``offset`` of ``document``?
 
-    ``None`` in an optional limit means: the configured default.
+    ``None`` in an optional limit means: the configured default. ``verbatim`` asks for the text as
+    the model writes it: it ends at one of ``stop``, at the model's own end or at its limit, no
+    filter changes it, and samples that turn out equal are all kept. ``num_top_logprobs`` asks for
+    the candidates' tokens, each beside that many of the likeliest in its place.
     """
 
     request_id: str
@@ -156,6 +171,8 @@ class CompletionRequest:
     use_retrieval: bool = True
     use_speculation: bool = True
     use_patching: bool = True
+    verbatim: bool = False
+    num_top_logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.offset <= len(self.document.text):
@@ -165,6 +182,8 @@ class CompletionRequest:
             )
         if not 1 <= self.num_candidates <= 16:
             raise ValueError(f"num_candidates is {self.num_candidates}; it must be 1 to 16")
+        if self.num_top_logprobs is not None and not 0 <= self.num_top_logprobs <= 20:
+            raise ValueError(f"num_top_logprobs is {self.num_top_logprobs}; it must be 0 to 20")
 
     @property
     def prefix(self) -> str:
@@ -221,11 +240,31 @@ class ContextChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """One alternative text; ``logprob`` is the sum over its tokens, in nats."""
+class TokenLogprob:
+    """One generated token: what it added to the text, and ``logprob`` in nats.
+
+    ``text`` may be empty where a character is spread over several tokens. ``top`` holds the
+    likeliest tokens in its place, best first, whether chosen or not.
+    """
 
     text: str
     logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One alternative text; ``logprob`` is the sum over its ``num_tokens`` tokens, in nats.
+
+    ``tokens`` is filled if the request asked for it; the texts are those the model wrote, before
+    any filter.
+    """
+
+    text: str
+    logprob: float
+    num_tokens: int = 0
+    finish_reason: FinishReason = FinishReason.STOP
+    tokens: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) 
 
 def did_close(ls: FimbleLanguageServer, params: types.DidCloseTextDocumentParams) -> None:
     """Forget a document, and let the engine give back what it held for it."""
+    document = ls.session.find(params.text_document.uri)
     ls.session.close(params.text_document.uri)
     service = ls.background.ready
-    if service is not None:
-        service.forget(params.text_document.uri)
+    if service is not None and document is not None:
+        service.forget(document.snapshot.key)

@@ -31,6 +31,7 @@ from completion.types import (
     TextEdit,
     TriggerKind,
     apply_edits,
+    document_key,
 )
 from models.loader import LoadedModel
 
@@ -279,7 +280,7 @@ def test_a_closed_service_cancels_what_waits_and_what_comes(tiny_model: LoadedMo
 
 def test_a_forgotten_document_starts_afresh(service: CompletionService) -> None:
     complete(service, request_for(max_new_tokens=3))
-    service.forget("file:///w/a.py")
+    service.forget(document_key("", "file:///w/a.py"))
     assert service.lookup(request_for(max_new_tokens=3)) is None
     assert complete(service, request_for(max_new_tokens=3)).trace.prompt.num_cached_tokens == 0
 

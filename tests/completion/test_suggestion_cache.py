@@ -231,7 +231,7 @@ def test_clearing_forgets_one_document_or_all(ask: Ask, cache: SuggestionCache) 
     other = replace(one, document=replace(one.document, uri="file:///b"))
     for request in (one, other):
         cache.store(request, suggest(request, "1"))
-    cache.clear(one.document.uri)
+    cache.clear(one.document.key)
     assert cache.lookup(one) is None
     assert cache.lookup(other) is not None
     cache.clear()
