@@ -67,7 +67,6 @@ class SlotPool:
         self.rotary = Rotary(config.rope, config.head_dim, self.device)
         self.token_ids = np.full(num_slots, -1, dtype=np.int64)
         self.positions = np.zeros(num_slots, dtype=np.int64)
-        self.computed_positions = np.zeros(num_slots, dtype=np.int64)
         self.is_exact = np.zeros(num_slots, dtype=bool)
         self.num_references = np.zeros(num_slots, dtype=np.int32)
         self._extent_of = np.full(num_slots, -1, dtype=np.int64)
@@ -161,7 +160,7 @@ class SlotPool:
         for tensor in (self.keys, self.values, self.origin_keys):
             if tensor is not None:
                 tensor[:, :, target] = tensor[:, :, source]
-        for array in (self.token_ids, self.positions, self.computed_positions, self.is_exact):
+        for array in (self.token_ids, self.positions, self.is_exact):
             array[list(targets)] = array[list(sources)]
 
     def rerotate(self, slots: Sequence[int], positions: Sequence[int]) -> None:

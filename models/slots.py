@@ -119,7 +119,6 @@ class SlotTable:
         positions = [first + depth for depth in depths]
         self._pool.token_ids[slots] = token_ids
         self._pool.positions[slots] = positions
-        self._pool.computed_positions[slots] = positions
         num_padding = max(0, (pad_to or 0) - len(token_ids))
         device = self._pool.device
         spans = self._spans()
@@ -128,7 +127,7 @@ class SlotTable:
             positions=torch.tensor([*positions, *[0] * num_padding], device=device),
             slots=torch.tensor([*slots, *[PAD_SLOT] * num_padding], device=device),
             spans=spans,
-            visible=self._visible(spans, positions, num_padding),
+            visible=self._visible(spans, num_padding),
             num_rows=len(token_ids),
         )
 
@@ -215,9 +214,7 @@ class SlotTable:
             spans.append((int(inside.min()), int(inside.max()) + 1))
         return tuple(spans)
 
-    def _visible(
-        self, spans: tuple[tuple[int, int], ...], positions: Sequence[int], num_padding: int
-    ) -> Tensor | None:
+    def _visible(self, spans: tuple[tuple[int, int], ...], num_padding: int) -> Tensor | None:
         num_rows, num_committed = len(self._staged), len(self.slots)
         width = sum(stop - start for start, stop in spans)
         if num_rows == 1 and not num_padding and width == num_committed + 1:
