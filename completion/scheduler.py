@@ -8,10 +8,12 @@ the other goes on afterwards. Work on the same session cannot be nested; the les
 
 from __future__ import annotations
 
+import contextvars
 import heapq
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -46,6 +48,8 @@ class _Job(Generic[T]):
     work: Work[T]
     cancel: CancellationToken
     future: Future[T] = field(default_factory=Future)
+    # Of whoever submits: its variables name the request in the log.
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
 
 class EngineThread:
@@ -57,6 +61,7 @@ class EngineThread:
         self._wakeup = threading.Condition()
         self._is_closed = False
         self._running: list[_Job[Any]] = []  # nested jobs, the innermost last
+        self._busy_s = 0.0
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
@@ -91,6 +96,11 @@ class EngineThread:
         with self._wakeup:
             return len(self._queue)
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds of work so far; the job that is running does not count yet."""
+        return self._busy_s
+
     def close(self) -> None:
         """Cancel everything and wait for the thread to end."""
         with self._wakeup:
@@ -111,7 +121,9 @@ class EngineThread:
                 if not self._queue:
                     return
                 job = heapq.heappop(self._queue)[2]
+            started = time.perf_counter()
             self._run(job)
+            self._busy_s += time.perf_counter() - started
 
     def _run(self, job: _Job[Any]) -> None:
         if job.cancel.is_cancelled:
@@ -119,7 +131,7 @@ class EngineThread:
             return
         self._running.append(job)
         try:
-            result = job.work(lambda: self._checkpoint(job))
+            result = job.context.run(job.work, lambda: self._checkpoint(job))
         except WorkCancelled as cancelled:
             job.future.set_exception(cancelled)
         except BaseException as error:  # noqa: BLE001 - the thread must outlive its jobs

@@ -110,6 +110,11 @@ class CompletionService:
         """How many jobs wait for the engine."""
         return self._engine.num_waiting
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds that the engine has worked so far, in finished jobs."""
+        return self._engine.busy_s
+
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         """Return the answer that needs no model, or None if the model has to be asked.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextvars import ContextVar, copy_context
 
 import pytest
 
@@ -165,3 +168,46 @@ def test_closing_cancels_everything_and_refuses_more() -> None:
             cancelled.result(5)
     with pytest.raises(ServiceClosedError):
         engine.submit(Priority.BATCH, "a", quick("late", log), CancellationToken())
+
+
+def test_work_runs_in_the_context_of_whoever_submitted_it_nested_or_not(
+    engine: EngineThread,
+) -> None:
+    asker: ContextVar[str] = ContextVar("asker", default="nobody")
+    seen: dict[str, str] = {}
+    log: list[str] = []
+    slow = Steps("heal", log)
+
+    def submit(name: str, priority: Priority, work: Steps) -> Future[str]:
+        def note_and_work(checkpoint: Checkpoint) -> str:
+            work(checkpoint)
+            seen[name] = asker.get()
+            return name
+
+        asker.set(name)
+        return engine.submit(priority, name, note_and_work, CancellationToken())
+
+    outer = copy_context().run(submit, "outer", Priority.HEAL, slow)
+    slow.has_started.wait(5)
+    inner = copy_context().run(submit, "inner", Priority.INTERACTIVE, quick("key", log))
+    inner.result(5)
+    slow.may_end.set()
+    outer.result(5)
+    assert seen == {"inner": "inner", "outer": "outer"}
+
+
+def test_the_time_of_all_work_is_counted_once() -> None:
+    engine = EngineThread()
+    log: list[str] = []
+    slow = Steps("heal", log)
+    started = time.perf_counter()
+    engine.submit(Priority.HEAL, "a", slow, CancellationToken())
+    slow.has_started.wait(5)
+    urgent = Steps("key", log)
+    nested = engine.submit(Priority.INTERACTIVE, "b", urgent, CancellationToken())
+    urgent.has_started.wait(5)
+    urgent.may_end.set()
+    nested.result(5)
+    slow.may_end.set()
+    engine.close()
+    assert 0 < engine.busy_s <= time.perf_counter() - started
