@@ -18,6 +18,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.protocol import LanguageServerProtocol
 
+from lsp_server.turns import name_turns
+
 logger = logging.getLogger(__name__)
 
 # What pygls would do on these, our handlers in `features` do instead.
@@ -44,26 +46,23 @@ class FimbleProtocol(LanguageServerProtocol):
             self.fm.builtin_features.pop(method, None)
         self.exit_code: int | None = None
 
-    def receive(self, body: bytes) -> str:
-        """Handle the body of one message and return its method, for the log.
-
-        Never raises on anything a client can send.
-        """
+    def receive(self, body: bytes) -> None:
+        """Handle the body of one message; never raises on anything a client can send."""
         try:
             message = json.loads(body)
         except (ValueError, RecursionError) as error:
             self.refuse(None, types.ErrorCodes.ParseError, f"not JSON: {type(error).__name__}")
-            return "unreadable"
+            return
         if not _is_message(message):
             reason = "not a JSON-RPC 2.0 message; batches are not part of LSP"
             self.refuse(None, types.ErrorCodes.InvalidRequest, reason)
-            return "unreadable"
+            return
         method: str = message.get("method", "response")
+        name_turns(method)
         if method == types.EXIT:
             self.exit_code = 0 if self._shutdown else 1
         elif self._is_allowed(message):
             self._structure_and_handle(message)
-        return method
 
     def refuse(self, msg_id: int | str | None, code: int, reason: str) -> None:
         """Answer with an error; ``msg_id`` is ``None`` where the request's id is not known."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -18,7 +17,6 @@ from lsp_server.protocol import FimbleProtocol
 
 logger = logging.getLogger(__name__)
 
-LONG_TURN_MS = 20.0
 _CHUNK_BYTES = 64 * 1024
 
 Frame = bytes | BrokenFrame | None  # None: the stream has ended
@@ -57,15 +55,11 @@ async def _take_turn(protocol: FimbleProtocol, frame: bytes | BrokenFrame) -> No
     The extra turn of the loop is what makes a request see the document as it was when the request
     arrived: its handler takes the snapshot before the next message, perhaps a change, is read.
     """
-    start = time.perf_counter()
     if isinstance(frame, BrokenFrame):
         protocol.refuse(None, ErrorCodes.ParseError, frame.reason)
         return
-    method = protocol.receive(frame)
+    protocol.receive(frame)
     await asyncio.sleep(0)
-    took_ms = (time.perf_counter() - start) * 1000
-    if took_ms > LONG_TURN_MS:
-        logger.warning("long turn: %s kept the event loop for %.0f ms", method, took_ms)
 
 
 def _read_frames(input_fd: int, deliver: Callable[[Frame], None]) -> None:

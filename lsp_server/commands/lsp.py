@@ -48,11 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     registry.resolve(resolve_settings(arguments).model.name)
     from lsp_server.server import FimbleLanguageServer
     from lsp_server.transport import serve
+    from lsp_server.turns import watch_turns
 
     output = _claim_stdout()
     server = FimbleLanguageServer(_build, from_environment(os.environ), flag_options(arguments))
     try:
-        code = asyncio.run(serve(server.protocol, sys.stdin.fileno(), output))
+        with asyncio.Runner() as runner:
+            watch_turns(runner.get_loop())
+            code = runner.run(serve(server.protocol, sys.stdin.fileno(), output))
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     is_still_loading = server.background.close()

@@ -203,7 +203,9 @@ class ConnectedServer:
         from lsp_server.options import Options, from_flags
         from lsp_server.server import FimbleLanguageServer
         from lsp_server.transport import serve
+        from lsp_server.turns import watch_turns
 
+        watch_turns(asyncio.get_running_loop())
         read_fd, self._write_fd = os.pipe()
         self._read_fd = read_fd
         messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
