@@ -25,9 +25,10 @@ from completion.types import (
     Suggestion,
     TriggerKind,
 )
-from lsp_server.line_index import LspPosition, PositionEncoding
+from lsp_server.line_index import LspPosition
 from lsp_server.session import ContentChange, OpenDocument
 from lsp_server.settings import Settings
+from lsp_server.text_units import PositionEncoding
 
 ACCEPTED_COMMAND = "fimble.accepted"
 

@@ -1,9 +1,5 @@
 r"""Where lines start in one text, and LSP positions to offsets and back.
 
-LSP knows three line ends: ``\n``, ``\r\n`` and ``\r``. ``str.splitlines`` knows eight more (a form
-feed, U+2028 ...), so it must not be used on documents: every position below such a character would
-be one line off.
-
 An index belongs to one text and is immutable. ``after_edit`` derives the index of the next version
 by touching only the edited stretch; the rest is one vectorised copy, so that a keystroke in a file
 of 50,000 lines costs microseconds.
@@ -11,24 +7,13 @@ of 50,000 lines costs microseconds.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from completion.types import TextEdit
-
-_LINE_END = re.compile(r"\r\n|\r|\n")
-
-
-class PositionEncoding(StrEnum):
-    """The unit in which the client counts ``character``; values are LSP's names."""
-
-    UTF8 = "utf-8"
-    UTF16 = "utf-16"
-    UTF32 = "utf-32"
+from lsp_server.text_units import LINE_END, PositionEncoding, num_characters, num_code_units
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,7 +37,7 @@ class LineIndex:
     @classmethod
     def of(cls, text: str) -> LineIndex:
         """Return the index of ``text``, scanning all of it."""
-        starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+        starts = [0, *(match.end() for match in LINE_END.finditer(text))]
         return cls(np.array(starts, dtype=np.int64))
 
     @property
@@ -105,47 +90,23 @@ class LineIndex:
             return len(text)
         start, end = self.line_start(position.line), self.line_end(text, position.line)
         character = max(position.character, 0)
-        if encoding is PositionEncoding.UTF32:
-            return min(start + character, end)
-        line_text = text[start:end]
-        if line_text.isascii():
-            return min(start + character, end)
-        return start + _num_characters(line_text, character, encoding)
+        return start + num_characters(text[start:end], character, encoding)
 
     def position_of(self, text: str, offset: int, encoding: PositionEncoding) -> LspPosition:
         r"""Return the position of ``offset``; between ``\r`` and ``\n`` it is the line's end."""
         line = self.line_of(offset)
         start = self.line_start(line)
         head = text[start : min(offset, self.line_end(text, line))]
-        return LspPosition(line, _num_units(head, encoding))
+        return LspPosition(line, num_code_units(head, encoding))
 
 
 def _starts_between(text: str, first: int, last: int) -> NDArray[np.int64]:
     """Return the line starts p of ``text`` with ``first <= p <= last``."""
     starts = [0] if first == 0 else []
-    for match in _LINE_END.finditer(text, max(first - 1, 0), min(last + 1, len(text))):
+    for match in LINE_END.finditer(text, max(first - 1, 0), min(last + 1, len(text))):
         start = match.end()
         # The search stops one character behind `last`, so a "\r" there may hide its "\n".
         splits_crlf = text[start - 1] == "\r" and text[start : start + 1] == "\n"
         if first <= start <= last and not splits_crlf:
             starts.append(start)
     return np.array(starts, dtype=np.int64)
-
-
-def _num_characters(line_text: str, num_units: int, encoding: PositionEncoding) -> int:
-    """Return how many whole characters the first ``num_units`` code units of a line make."""
-    unit_bytes = 1 if encoding is PositionEncoding.UTF8 else 2
-    codec = "utf-8" if encoding is PositionEncoding.UTF8 else "utf-16-le"
-    head = line_text.encode(codec)[: num_units * unit_bytes]
-    # A character cut in two is the only thing that can fail to decode: it is dropped, so the
-    # position rounds down.
-    return len(head.decode(codec, errors="ignore"))
-
-
-def _num_units(text: str, encoding: PositionEncoding) -> int:
-    """Return the length of ``text`` in code units."""
-    if encoding is PositionEncoding.UTF32 or text.isascii():
-        return len(text)
-    if encoding is PositionEncoding.UTF8:
-        return len(text.encode())
-    return len(text.encode("utf-16-le")) // 2

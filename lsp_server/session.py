@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from completion.types import DocumentSnapshot, TextEdit
 from lsp_server.errors import UnknownDocumentError
-from lsp_server.line_index import LineIndex, LspPosition, PositionEncoding
+from lsp_server.line_index import LineIndex, LspPosition
+from lsp_server.text_units import PositionEncoding, without_lone_surrogates
 
 logger = logging.getLogger(__name__)
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Session:
     def open(self, snapshot: DocumentSnapshot) -> None:
         """Start to follow a document; one already open is replaced."""
         self.cancel_running(snapshot.uri)
-        whole = replace(snapshot, text=_without_lone_surrogates(snapshot.text))
+        whole = replace(snapshot, text=without_lone_surrogates(snapshot.text))
         self._documents[snapshot.uri] = OpenDocument(whole, LineIndex.of(whole.text))
 
     def change(self, uri: str, version: int, changes: Sequence[ContentChange]) -> None:
@@ -125,7 +123,7 @@ def _apply(
     edits: list[TextEdit] = []
     base_version: int | None = document.snapshot.version
     for change in changes:
-        new_text = _without_lone_surrogates(change.text)
+        new_text = without_lone_surrogates(change.text)
         if change.range is None:
             text, lines = new_text, LineIndex.of(new_text)
             edits, base_version = [], None
@@ -155,14 +153,3 @@ def _edit(
     """Return the change in offsets; a reversed range is put in order."""
     first, second = (lines.offset_of(text, position, encoding) for position in span)
     return TextEdit(min(first, second), max(first, second), inserted)
-
-
-def _without_lone_surrogates(text: str) -> str:
-    """Return ``text`` in which every character can be encoded.
-
-    JSON may carry half of a surrogate pair, which no tokenizer and no file accepts. U+FFFD takes
-    the same number of units in all three encodings, so no position moves.
-    """
-    if text.isascii() or not _LONE_SURROGATE.search(text):
-        return text
-    return _LONE_SURROGATE.sub("\ufffd", text)

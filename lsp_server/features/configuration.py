@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 from pygls.capabilities import ServerCapabilitiesBuilder
 
-from lsp_server.line_index import PositionEncoding
 from lsp_server.options import Problem, from_mapping
 from lsp_server.settings import Settings
+from lsp_server.text_units import PositionEncoding
 
 if TYPE_CHECKING:
     from lsp_server.server import FimbleLanguageServer

@@ -10,8 +10,9 @@ from lsprotocol import types
 
 from completion.types import Candidate, CompletionRequest, DocumentSnapshot, SelectedItem
 from lsp_server.convert import to_inline_items
-from lsp_server.line_index import LineIndex, PositionEncoding
+from lsp_server.line_index import LineIndex
 from lsp_server.session import OpenDocument
+from lsp_server.text_units import PositionEncoding
 
 
 def asked(marked: str, selected: SelectedItem | None = None) -> tuple[CompletionRequest, Any]:

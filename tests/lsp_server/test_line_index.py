@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from completion.types import TextEdit, apply_edits
-from lsp_server.line_index import LineIndex, LspPosition, PositionEncoding
+from lsp_server.line_index import LineIndex, LspPosition
+from lsp_server.text_units import PositionEncoding
 
 # Line ends, things str.splitlines takes for line ends, one to four byte characters, a letter.
 ALPHABET = "\r\n\r\na \t\x0b\x0c\x1c\x85\u2028\u2029é漢😀"

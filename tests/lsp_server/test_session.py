@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from completion.types import DocumentSnapshot, TextEdit, apply_edits
 from lsp_server.errors import UnknownDocumentError
-from lsp_server.line_index import LspPosition, PositionEncoding
+from lsp_server.line_index import LspPosition
 from lsp_server.session import ContentChange, OpenDocument, Session
+from lsp_server.text_units import PositionEncoding
 
 URI = "file:///w/a.py"
 
