@@ -1,0 +1,116 @@
+"""The description of the interface: OpenAPI for programs, one page for people.
+
+The page is made here because FastAPI's own load scripts from other servers, and nothing that fimble
+shows may do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from fastapi import FastAPI
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem "
+    ".2rem 0}code{font-family:ui-monospace,monospace}"
+)
+
+
+def describe(app: FastAPI, max_num_tokens: int) -> dict[str, Any]:
+    """Return the OpenAPI document.
+
+    FastAPI describes its own way of refusing a body, which never leaves this server, and cannot know
+    that ``max_num_tokens`` is the setting's limit of ``max_tokens``.
+    """
+    if app.openapi_schema is None:
+        document = app.openapi()
+        for operation in _operations(document):
+            operation["responses"].pop("422", None)
+        schemas = document["components"]["schemas"]
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        for choice in schemas["CompletionBody"]["properties"]["max_tokens"]["anyOf"]:
+            if choice.get("type") == "integer":
+                choice["maximum"] = max_num_tokens
+    assert app.openapi_schema is not None
+    return app.openapi_schema
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """Return ``document`` as one page that loads nothing."""
+    info = document["info"]
+    body = "".join(_sections(document))
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(info['title'])}</title>"
+        f"<style>{_STYLE}</style><h1>{escape(info['title'])} {escape(info['version'])}</h1>"
+        f"<p>{escape(info['summary'])} For programs: <a href=openapi.json>openapi.json</a></p>"
+        f"{body}</html>"
+    )
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in document["paths"].values():
+        yield from methods.values()
+
+
+def _sections(document: Mapping[str, Any]) -> Iterator[str]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
+            yield f"<p>{escape(operation.get('description', operation['summary']))}</p>"
+            if "requestBody" in operation:
+                yield _fields(document, _body_name(operation))
+            yield _responses(operation["responses"])
+
+
+def _body_name(operation: Mapping[str, Any]) -> str:
+    reference: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    return reference.rpartition("/")[2]
+
+
+def _fields(document: Mapping[str, Any], name: str) -> str:
+    schema = document["components"]["schemas"][name]
+    required = schema.get("required", ())
+    rows = []
+    for field, spec in schema["properties"].items():
+        mark = " (required)" if field in required else ""
+        meaning = escape(spec.get("description", "")) + mark
+        rows.append(f"<tr><td><code>{escape(field)}</code><td>{escape(_kind(spec))}<td>{meaning}")
+        nested = _nested_name(spec)
+        if nested:
+            rows.append(f"<tr><td><td colspan=2>{_fields(document, nested)}")
+    return f"<table><tr><th>Field<th>Type<th>Meaning{''.join(rows)}</table>"
+
+
+def _branches(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    branches: list[Mapping[str, Any]] = [*spec.get("anyOf", [spec])]
+    return [branch for branch in branches if branch.get("type") != "null"]
+
+
+def _nested_name(spec: Mapping[str, Any]) -> str:
+    references = [branch["$ref"] for branch in _branches(spec) if "$ref" in branch]
+    return str(references[0]).rpartition("/")[2] if references else ""
+
+
+def _kind(spec: Mapping[str, Any]) -> str:
+    return " or ".join(_one_kind(branch) for branch in _branches(spec))
+
+
+def _one_kind(branch: Mapping[str, Any]) -> str:
+    kind = str(branch.get("type", "object"))
+    if kind == "array":
+        return f"list of {_kind(branch.get('items', {}))}s"
+    if "minimum" in branch and "maximum" in branch and abs(branch["minimum"]) < 1e9:
+        return f"{kind}, {branch['minimum']:g} to {branch['maximum']:g}"
+    return kind
+
+
+def _responses(responses: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(status)}<td>{escape(response['description'])}"
+        for status, response in sorted(responses.items())
+    )
+    return f"<table><tr><th>Status<th>Meaning{rows}</table>"
