@@ -13,10 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from completion.forced_text import ForcedText, TokenIndex
+from completion.indentation import IndentationGuard
 from completion.sampling import SamplingParams, choose, log_probability, restrict
 from completion.stopping import StopReason
 from completion.types import Deadline, FinishReason, TokenLogprob
@@ -57,7 +60,8 @@ class TextMonitor(Protocol):
 class GenerationParams:
     """What to generate. ``deadline`` ends decoding with what is there, once that is a word.
 
-    Unless candidates are to be ``distinct``, samples that turn out equal all count.
+    Unless candidates are to be ``distinct``, samples that turn out equal all count. The first line
+    begins with one of ``indentations``, if there are any, of which ``typed_blanks`` are there.
     """
 
     max_new_tokens: int
@@ -67,6 +71,8 @@ class GenerationParams:
     num_candidates: int = 1
     is_distinct: bool = True
     num_top_logprobs: int | None = None
+    indentations: frozenset[str] = frozenset()
+    typed_blanks: str = ""
     max_num_retries: int = 0
     deadline: Deadline = field(default_factory=Deadline)
 
@@ -142,6 +148,7 @@ class DecodingRun:
         random: torch.Generator | None,
         healed_text: str,
         forced_text: str,
+        guard: IndentationGuard | None = None,
     ) -> None:
         """Start a run.
 
@@ -153,6 +160,7 @@ class DecodingRun:
             random: Source of draws for temperatures above 0; None for torch's own.
             healed_text: What the output must begin with and the document already holds.
             forced_text: What must follow it and belongs to the suggestion.
+            guard: Rules out indentations that cannot stand here.
         """
         self._tokenizer, self._params = tokenizer, params
         self._monitor, self._random = monitor, random
@@ -160,6 +168,7 @@ class DecodingRun:
         self._num_hidden_chars = len(healed_text)
         forced = healed_text + forced_text
         self._forced = ForcedText(forced, index) if forced and index is not None else None
+        self._guard = guard
         self._token_ids: list[int] = []
         self._logprobs: list[float] = []
         self._num_shown_chars: list[int] = []  # behind each token
@@ -201,16 +210,31 @@ class DecodingRun:
     def _choose(self, logits: Tensor, branches: BranchQueue) -> tuple[int, float]:
         if self._params.num_top_logprobs:
             self._tops.append(self._likeliest(logits, self._params.num_top_logprobs))
-        allowed = logits
-        if self._forced is not None and not self._forced.is_done:
-            token_ids = self._forced.allowed()
-            if not len(token_ids):
-                raise ForcedTextImpossibleError
-            allowed = restrict(logits, token_ids)
+        token_ids = self._allowed_ids()
+        allowed = logits if token_ids is None else restrict(logits, token_ids)
         token_id = choose(allowed, self._params.sampling, self._random)
         if len(self._token_ids) < BRANCH_STEPS and self._params.sampling.temperature == 0:
             self._note_branches(allowed, token_id, branches)
         return token_id, log_probability(logits, token_id)
+
+    def _allowed_ids(self) -> npt.NDArray[np.int64] | None:
+        """Return the tokens that forced text and indentation leave, None for all of them."""
+        forced: npt.NDArray[np.int64] | None = None
+        if self._forced is not None and not self._forced.is_done:
+            forced = self._forced.allowed()
+            if not len(forced):
+                raise ForcedTextImpossibleError
+        if self._guard is None or self._guard.is_done:
+            return forced
+        guarded = self._guard.allowed()
+        if forced is not None:
+            guarded = np.intersect1d(forced, guarded)
+        if not len(guarded):
+            self._guard.is_done = True  # no way there: better an odd line than none
+            return forced
+        # The model may always say that nothing belongs here.
+        stops = [] if forced is not None or self._token_ids else sorted(self._params.stop_ids)
+        return np.concatenate([guarded, np.array(stops, dtype=np.int64)])
 
     def _likeliest(self, logits: Tensor, count: int) -> tuple[tuple[str, float], ...]:
         values, token_ids = torch.topk(logits.float().log_softmax(-1), count)
@@ -234,6 +258,8 @@ class DecodingRun:
         self._logprobs.append(logprob)
         if self._forced is not None and not self._forced.is_done:
             self._forced.advance(self._tokenizer.token_bytes(token_id))
+        if self._guard is not None and not self._guard.is_done:
+            self._guard.advance(self._tokenizer.token_bytes(token_id))
         if self._push(self._stream.push(token_id), on_text):
             return FinishReason.STOP
         if len(self._token_ids) >= self._params.max_new_tokens:

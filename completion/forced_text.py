@@ -8,7 +8,7 @@ by token, only allowing tokens that continue it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,10 @@ class TokenIndex:
         )
         self._texts = [text for text, _ in entries]
         self._ids = np.array([token_id for _, token_id in entries], dtype=np.int64)
+
+    def entries(self) -> Iterator[tuple[bytes, int]]:
+        """Yield every token that has text, with its id, sorted by text."""
+        return zip(self._texts, self._ids.tolist(), strict=True)
 
     def allowed(self, forced: bytes) -> npt.NDArray[np.int64]:
         """Return the tokens that begin with ``forced``, and the longest that only begin it.

@@ -21,6 +21,7 @@ from completion.decoding import (
     TextMonitor,
 )
 from completion.forced_text import TokenIndex
+from completion.indentation import IndentationGuard, IndentationIndex, leading_part
 from completion.prompt import FimPrompt
 from completion.scheduler import Checkpoint
 from completion.types import PromptStats, SpeculationStats
@@ -72,6 +73,7 @@ class Generator:
         self._decoder, self._pool, self._tokenizer = decoder, pool, tokenizer
         self._prefill_chunk = prefill_chunk
         self._token_index: TokenIndex | None = None
+        self._indentations: IndentationIndex | None = None
         self._prefill_rate = _ASSUMED_RATE[decoder.device.type == "cpu"]
 
     @property
@@ -184,11 +186,18 @@ class Generator:
         monitor: TextMonitor,
         random: torch.Generator | None,
     ) -> DecodingRun:
-        needs_index = bool(prompt.healed_text or prompt.forced_text)
-        index = self._index() if needs_index else None
-        return DecodingRun(
-            self._tokenizer, index, params, monitor, random, prompt.healed_text, prompt.forced_text
-        )
+        healed, forced = prompt.healed_text, prompt.forced_text
+        index = self._index() if healed or forced else None
+        guard = None
+        if params.indentations and not forced:
+            written = leading_part(params.typed_blanks, healed)
+            guard = IndentationGuard(written, params.indentations, self._indentation_index())
+        return DecodingRun(self._tokenizer, index, params, monitor, random, healed, forced, guard)
+
+    def _indentation_index(self) -> IndentationIndex:
+        if self._indentations is None:
+            self._indentations = IndentationIndex(self._index())
+        return self._indentations
 
     def _index(self) -> TokenIndex:
         if self._token_index is None:

@@ -39,6 +39,8 @@ class SyntaxJudge:
         result = postprocess(generated.text, request, self._strategy)
         if isinstance(result, RejectedText):
             return self._num_rejection_faults(result)
+        if self._says_nothing(result.text):
+            return 1
         if self._tree is None or self._tree.text != request.document.text:
             return 0
         edited = self._tree.edited([(result.replace_start, result.replace_end, result.text)])
@@ -46,6 +48,16 @@ class SyntaxJudge:
         return edited.num_faults(
             self._first_offset(), min(end + _NUM_CHARS_BELOW, len(edited.text))
         )
+
+    def _says_nothing(self, text: str) -> bool:
+        """Whether somebody who asked for code at a blank place would get comments alone."""
+        cursor = self._strategy.cursor
+        if self._request.trigger is TriggerKind.AUTOMATIC or cursor.left.strip():
+            return False
+        if cursor.language is None or cursor.brackets.inside:
+            return False
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return all(line.startswith(cursor.language.line_comment) for line in lines)
 
     def _num_rejection_faults(self, result: RejectedText) -> int:
         # That nothing belongs here is a good answer to somebody who did not ask.

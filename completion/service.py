@@ -6,7 +6,6 @@ model are the caller's.
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections import OrderedDict
@@ -17,17 +16,15 @@ from threading import Lock
 
 from completion.config import CompletionConfig
 from completion.context import ContextProvider, NoContext
-from completion.decoding import ForcedTextImpossibleError, GenerationParams
+from completion.decoding import ForcedTextImpossibleError
 from completion.errors import PromptTooLongError, ServiceClosedError
-from completion.generation import GenerationHooks, Generator
-from completion.judgement import SyntaxJudge
+from completion.generation import Generator
 from completion.outcome import conclude, selection_mismatch, with_total
 from completion.prompt import FimPrompt, PromptBuilder
-from completion.sampling import SamplingParams
+from completion.rules import generation_hooks, generation_params
 from completion.scheduler import Checkpoint, EngineThread, Priority
 from completion.sessions import Session, SessionStore
-from completion.stopping import StopMonitor
-from completion.strategy import Strategy, choose_strategy
+from completion.strategy import choose_strategy
 from completion.suggestion_cache import SuggestionCache, after_acceptance
 from completion.trigger import should_ask
 from completion.types import (
@@ -46,7 +43,7 @@ from completion.types import (
     SuggestionSource,
     WorkCancelled,
 )
-from completion.verbatim import VerbatimMonitor, conclude_verbatim
+from completion.verbatim import conclude_verbatim
 from completion.windows import StickyWindows
 from models.loader import LoadedModel
 from retrieval.languages import language_for
@@ -230,9 +227,11 @@ class CompletionService:
         prompted = time.perf_counter()
         if is_short or is_ahead:
             session.fork()
-        params = self._params(request, strategy, deadline)
+        params = generation_params(
+            request, strategy, self._config.engine, self._prompts.stop_ids, deadline
+        )
         try:
-            hooks = _hooks(request, strategy, tree, checkpoint, on_text)
+            hooks = generation_hooks(request, strategy, tree, checkpoint, on_text)
             generation = self._generator.generate(session.active, prompt, params, hooks)
         except ForcedTextImpossibleError:
             reason = NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE
@@ -322,24 +321,6 @@ class CompletionService:
         except ServiceClosedError:
             return
 
-    def _params(
-        self, request: CompletionRequest, strategy: Strategy, deadline: Deadline
-    ) -> GenerationParams:
-        limit = self._config.engine.max_new_tokens
-        wanted = request.max_new_tokens if request.verbatim else strategy.max_new_tokens
-        num_retries = self._config.engine.max_num_retries[request.trigger]
-        return GenerationParams(
-            max_new_tokens=min(wanted or limit, limit),
-            stop_ids=self._prompts.stop_ids,
-            sampling=SamplingParams(request.temperature, request.top_p, request.top_k),
-            seed=request.seed,
-            num_candidates=request.num_candidates,
-            is_distinct=not request.verbatim,
-            num_top_logprobs=request.num_top_logprobs,
-            max_num_retries=0 if request.verbatim else num_retries,
-            deadline=deadline,
-        )
-
     def _prefetch(self, request: CompletionRequest, suggestion: Suggestion) -> None:
         """Prepare, when nothing else is to do, what will be asked once ``suggestion`` is accepted."""
         if not self._config.engine.prefetch_after_acceptance or request.num_candidates > 1:
@@ -374,24 +355,6 @@ class CompletionService:
 
     def _trace(self) -> CompletionTrace:
         return CompletionTrace(model=self._model.name)
-
-
-def _hooks(
-    request: CompletionRequest,
-    strategy: Strategy,
-    tree: SyntaxTree | None,
-    checkpoint: Checkpoint,
-    on_text: Callable[[str], None] | None,
-) -> GenerationHooks:
-    if request.verbatim:
-        monitor = functools.partial(VerbatimMonitor, request.stop)
-        return GenerationHooks(monitor, lambda _: 0, checkpoint, on_text)
-    return GenerationHooks(
-        new_monitor=functools.partial(StopMonitor, request, strategy),
-        num_faults=SyntaxJudge(request, strategy, tree).num_faults,
-        checkpoint=checkpoint,
-        on_text=on_text,
-    )
 
 
 def _session_capacity(config: CompletionConfig) -> int:

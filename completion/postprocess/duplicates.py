@@ -43,7 +43,8 @@ def remove_suffix_lines(draft: Draft) -> Draft | NoSuggestionReason:
     for count in range(min(len(lines), len(behind)), 0, -1):
         if whole[-count:] != behind[:count] or all(is_closing(line) for line in behind[:count]):
             continue
-        if count == 1 and not SuffixMatcher(cursor).one_line_settles:
+        # A short line may well stand twice, but nobody is helped by a copy of the next one alone.
+        if count == 1 and len(lines) > 1 and not SuffixMatcher(cursor).one_line_settles:
             continue
         kept = "\n".join(lines[:-count])
         return draft.with_text(kept) if kept.strip() else NoSuggestionReason.REPEATS_SUFFIX
