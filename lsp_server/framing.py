@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_BODY_BYTES = 256 * 1024 * 1024  # far above any document; a larger length is a broken header
 _MAX_HEADER_BYTES = 8 * 1024
@@ -20,11 +20,15 @@ _LENGTH_LINE = re.compile(
 _LENGTH_NAME = re.compile(rb"content-length:", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenFrame:
+class BrokenFrame(NamedTuple):
     """Bytes that were no message; ``reason`` is safe to log, it holds none of them."""
 
     reason: str
+
+
+def frame(body: bytes) -> bytes:
+    """Return ``body`` with the header that the base protocol wants before it."""
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class FrameDecoder:

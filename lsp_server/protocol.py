@@ -9,7 +9,6 @@ hold every text a second time.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any
 
@@ -18,6 +17,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.protocol import LanguageServerProtocol
 
+from lsp_server.messages import Json, UnreadableMessageError, error_response, read_message
 from lsp_server.turns import name_turns
 
 logger = logging.getLogger(__name__)
@@ -33,9 +33,6 @@ _REPLACED_BUILTINS = (
     types.EXIT,
 )
 
-# JSON as it comes from the wire: anything at all until it has been structured.
-Json = Any
-
 
 class FimbleProtocol(LanguageServerProtocol):
     """pygls' protocol, strict about responses and tolerant of nonsense."""
@@ -49,13 +46,9 @@ class FimbleProtocol(LanguageServerProtocol):
     def receive(self, body: bytes) -> None:
         """Handle the body of one message; never raises on anything a client can send."""
         try:
-            message = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            self.refuse(None, types.ErrorCodes.ParseError, f"not JSON: {type(error).__name__}")
-            return
-        if not _is_message(message):
-            reason = "not a JSON-RPC 2.0 message; batches are not part of LSP"
-            self.refuse(None, types.ErrorCodes.InvalidRequest, reason)
+            message = read_message(body)
+        except UnreadableMessageError as error:
+            self.refuse(None, error.code, error.reason)
             return
         method: str = message.get("method", "response")
         name_turns(method)
@@ -68,9 +61,7 @@ class FimbleProtocol(LanguageServerProtocol):
         """Answer with an error; ``msg_id`` is ``None`` where the request's id is not known."""
         logger.warning("refused message %s: %s", msg_id, reason)
         # Written by hand, as lsprotocol leaves out an id that is None and JSON-RPC wants a null.
-        self._send_data(
-            {"jsonrpc": "2.0", "id": msg_id, "error": {"code": int(code), "message": reason}}
-        )
+        self._send_data(error_response(msg_id, int(code), reason))
 
     def _is_allowed(self, message: Json) -> bool:
         """Whether the message may be handled now; a request that may not is refused."""
@@ -123,20 +114,6 @@ class FimbleProtocol(LanguageServerProtocol):
         for future in list(self._request_futures.values()):
             if isinstance(future, asyncio.Future):
                 future.cancel()
-
-
-def _is_message(message: Json) -> bool:
-    """Whether ``message`` has the outer form of a request, a notification or a response."""
-    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        return False
-    msg_id = message.get("id")
-    has_good_id = "id" not in message or (
-        isinstance(msg_id, int | str) and not isinstance(msg_id, bool)
-    )
-    if "method" in message:
-        return has_good_id and isinstance(message["method"], str)
-    # A response to an unknown id (null) is an error report of the client: nothing to match it with.
-    return "id" in message and has_good_id and ("result" in message or "error" in message)
 
 
 def _explain(error: BaseException | None) -> str:
