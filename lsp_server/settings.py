@@ -43,6 +43,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class LogFormat(StrEnum):
+    """The form of a line of the log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What a setting means and which values it may take, bounds included.
@@ -125,7 +132,38 @@ class ServerSettings:
     log_level: Annotated[LogLevel, Rule("what is logged; debug holds source text")] = (
         LogLevel.WARNING
     )
-    log_file: Annotated[str, Rule("where the log goes; empty: standard error", optional=True)] = ""
+    log_file: Annotated[
+        str,
+        Rule("where the log goes; empty: standard error, the daemon's own file", optional=True),
+    ] = ""
+    log_format: Annotated[LogFormat, Rule("lines for people, or a JSON object each")] = (
+        LogFormat.TEXT
+    )
+    log_max_mb: Annotated[
+        int, Rule("megabytes of a log file before the next is begun", 1, 1024)
+    ] = 10
+    runtime_dir: Annotated[
+        str, Rule("where the daemon's socket lies; empty: the user's runtime folder", optional=True)
+    ] = ""
+    idle_shutdown_s: Annotated[
+        int, Rule("seconds without a client after which the daemon ends; 0: never", 0, 1_000_000)
+    ] = 3600
+    unload_after_s: Annotated[
+        int, Rule("seconds without a user after which a model is dropped; 0: never", 0, 1_000_000)
+    ] = 0
+    nice: Annotated[
+        int, Rule("how far the daemon steps back from other programs; 0: not at all", 0, 19)
+    ] = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The door for programs; it opens with ``fimble serve`` alone."""
+
+    host: Annotated[str, Rule("address to listen on; other machines need a token")] = "127.0.0.1"
+    port: Annotated[int, Rule("port to listen on; 0: a free one", 0, 65_535)] = 7417
+    token: Annotated[str, Rule("what clients have to show; empty: nothing", optional=True)] = ""
+    max_body_mb: Annotated[int, Rule("megabytes of a request at most", 1, 256)] = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +175,7 @@ class Settings:
     prompt: PromptSettings = field(default_factory=PromptSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
 
     def refusal(self, language_id: str) -> NoSuggestionReason | None:
         """Why the editor's documents of ``language_id`` get no suggestions; ``None`` if they do."""
