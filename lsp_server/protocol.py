@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import Future
 from typing import Any
 
 import cattrs
@@ -67,6 +68,9 @@ class FimbleProtocol(LanguageServerProtocol):
         """Whether the message may be handled now; a request that may not is refused."""
         method = message.get("method")
         refusal = self._refusal(method) if method is not None else None
+        if refusal is None and "id" in message and _is_notification(method):
+            # pygls would take it for one and answer nothing.
+            refusal = types.ErrorCodes.InvalidRequest, "is a notification and has no id"
         if refusal is None:
             return True
         code, reason = refusal
@@ -109,11 +113,36 @@ class FimbleProtocol(LanguageServerProtocol):
             return
         self.handle_message(structured)
 
+    def _handle_response(
+        self, msg_id: int | str, result: Any = None, error: types.ResponseError | None = None
+    ) -> None:
+        """Take the answer to a request of ours; nobody waits for any other.
+
+        pygls keeps the client's requests by their ids in the same place, and would end them with
+        whatever the client answers under such an id.
+        """
+        future = self._request_futures.get(msg_id)
+        if not isinstance(future, Future) or future.done():
+            logger.warning("ignored a response to %r, for which nobody waits", msg_id)
+            return
+        super()._handle_response(msg_id, result, error)
+
+    def _handle_cancel_notification(self, msg_id: Any) -> None:
+        """Cancel a request of the client's; it may be over, and the id may be anything at all."""
+        if isinstance(msg_id, int | str) and msg_id in self._request_futures:
+            super()._handle_cancel_notification(msg_id)
+
     def cancel_running_requests(self) -> None:
         """Cancel every request in progress; each client-side wait ends with RequestCancelled."""
         for future in list(self._request_futures.values()):
             if isinstance(future, asyncio.Future):
                 future.cancel()
+
+
+def _is_notification(method: str) -> bool:
+    """Whether the protocol has no answer to ``method``."""
+    kinds = types.METHOD_TO_TYPES.get(method)
+    return kinds is not None and kinds[1] is None
 
 
 def _explain(error: BaseException | None) -> str:
