@@ -5,7 +5,9 @@ FimbleError
 │   ├── NotReadableError     the file is missing, a directory, or not UTF-8
 │   ├── BadPositionError     the cursor lies outside the file
 │   └── BadSettingError      a setting has an impossible value
-└── UnknownDocumentError     a client speaks of a document it has not opened
+├── UnknownDocumentError     a client speaks of a document it has not opened
+├── RuntimeFolderError       the daemon's folder is not private, or cannot be
+└── BadHelloError            the other end of a socket does not speak as fimble does
 
 Messages say what, the value, and the remedy; they end without a full stop.
 """
@@ -45,3 +47,11 @@ class UnknownDocumentError(FimbleError):
     def __init__(self, uri: str) -> None:
         super().__init__(f"{uri} is not open; send textDocument/didOpen first")
         self.uri = uri
+
+
+class RuntimeFolderError(FimbleError):
+    """The folder of the daemon's socket cannot be used; another setting can help."""
+
+
+class BadHelloError(FimbleError):
+    """What came first on a connection is no hello and no welcome."""

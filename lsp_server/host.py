@@ -1,0 +1,277 @@
+"""The completion services of this process, shared by all its clients.
+
+A client holds a lease on the service that its settings ask for. The first lease builds it in the
+background, later ones join; when the last is gone, the service stays for the next client, or goes
+after a while if the settings say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from completion.types import CancellationToken
+from lsp_server.settings import Settings
+from models.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:  # importing it loads torch, which would delay the answer to `initialize`
+    from completion.service import CompletionService
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+BuildService = Callable[[Settings, ProgressCallback], "CompletionService"]
+ServiceKey = tuple[object, ...]
+
+# Requests wait in threads of their own; all but the newest of each document are being cancelled.
+_MAX_NUM_WAITING = 64
+
+
+class LoadingState(StrEnum):
+    """How far a service is."""
+
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProgress:
+    """A moment of loading: a phrase for people, and how much of that stage is done, 0 to 1."""
+
+    text: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service, for people who want to know what the process holds."""
+
+    model: str
+    state: LoadingState
+    num_clients: int
+    num_waiting: int
+    detail: str = ""
+
+
+def service_key(settings: Settings) -> ServiceKey:
+    """Return the part of ``settings`` that a service is built from; equal parts share one."""
+    engine = settings.engine
+    limit = settings.completion.max_new_tokens
+    return (settings.model, settings.prompt, engine.max_num_sessions, engine.prefetch, limit)
+
+
+class _Shared:
+    """One service and the leases on it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.future: Future[CompletionService] = Future()
+        self.leases: set[Lease] = set()
+        self.listeners: list[Callable[[ModelProgress], None]] = []
+        self.progress: ModelProgress | None = None
+        self.unused_since: float | None = None
+
+    @property
+    def state(self) -> LoadingState:
+        if not self.future.done():
+            return LoadingState.LOADING
+        return LoadingState.READY if self.ready is not None else LoadingState.FAILED
+
+    @property
+    def ready(self) -> CompletionService | None:
+        future = self.future
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            return None
+        return future.result()
+
+    @property
+    def error(self) -> BaseException | None:
+        future = self.future
+        return future.exception() if future.done() and not future.cancelled() else None
+
+    def note(self, progress: Progress) -> None:
+        """Tell everyone how far loading is; called by the loader's thread."""
+        fraction = progress.done / progress.total if progress.total else None
+        self.progress = ModelProgress(progress.stage, fraction)
+        for listener in list(self.listeners):
+            listener(self.progress)
+
+
+class ModelHost:
+    """Builds services and hands out leases. May be used from any thread."""
+
+    def __init__(self, build: BuildService) -> None:
+        """Build with ``build``, which runs in the loader's thread, one service at a time."""
+        self._build = build
+        self._loader = ThreadPoolExecutor(1, "loader")
+        self._waiting = ThreadPoolExecutor(_MAX_NUM_WAITING, "completion")
+        self._shared: dict[ServiceKey, _Shared] = {}
+        self._lock = threading.RLock()
+
+    def lease(self, settings: Settings) -> Lease:
+        """Return a lease on the service for ``settings``, which is built now if there is none.
+
+        A service that could not be built is tried again.
+        """
+        key = service_key(settings)
+        with self._lock:
+            shared = self._shared.get(key)
+            if shared is None or shared.state is LoadingState.FAILED:
+                shared = self._shared[key] = _Shared(settings)
+                self._loader.submit(self._load, shared)
+            lease = Lease(self, shared, self._waiting)
+            shared.leases.add(lease)
+            shared.unused_since = None
+        return lease
+
+    def status(self) -> list[ServiceStatus]:
+        """Return what this process holds."""
+        with self._lock:
+            return [_status(shared) for shared in self._shared.values()]
+
+    def unload_unused(self, now: float | None = None) -> None:
+        """Close the services that nobody has used for as long as their settings allow.
+
+        ``now`` is in the seconds of ``time.monotonic``.
+        """
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            expired = {key: found for key, found in self._shared.items() if _is_expired(found, now)}
+            for key in expired:
+                del self._shared[key]
+        for shared in expired.values():
+            if shared.ready is not None:
+                logger.info("%s was not used for a while; dropped it", shared.settings.model.name)
+                shared.ready.close()
+
+    def close(self) -> bool:
+        """Close every service; returns whether one is still being built."""
+        self._waiting.shutdown(wait=False, cancel_futures=True)
+        self._loader.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            services, self._shared = list(self._shared.values()), {}
+        for shared in services:
+            if shared.ready is not None:
+                shared.ready.close()
+        return any(shared.future.running() for shared in services)
+
+    def release(self, lease: Lease, shared: _Shared) -> None:
+        """Take ``lease`` back; for ``Lease.close``."""
+        with self._lock:
+            shared.leases.discard(lease)
+            if not shared.leases:
+                shared.unused_since = time.monotonic()
+
+    def _load(self, shared: _Shared) -> None:
+        if not shared.future.set_running_or_notify_cancel():
+            return
+        try:
+            service = self._build(shared.settings, shared.note)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the service gets it
+            shared.future.set_exception(error)
+        else:
+            shared.future.set_result(service)
+
+
+class Lease:
+    """One client's hold on a service. Awaitable methods belong to an event loop."""
+
+    def __init__(self, host: ModelHost, shared: _Shared, threads: ThreadPoolExecutor) -> None:
+        self._host, self._shared, self._threads = host, shared, threads
+
+    @property
+    def settings(self) -> Settings:
+        """What the service is built with."""
+        return self._shared.settings
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether building has ended, well or not."""
+        return self._shared.future.done()
+
+    @property
+    def ready(self) -> CompletionService | None:
+        """The service, ``None`` while it is being built and if that failed."""
+        return self._shared.ready
+
+    @property
+    def error(self) -> BaseException | None:
+        """What prevented building, if it has ended that way."""
+        return self._shared.error
+
+    @property
+    def progress(self) -> ModelProgress | None:
+        """How far building was when it last told."""
+        return self._shared.progress
+
+    async def settled(self) -> CompletionService | None:
+        """Wait until building has ended and return ``ready``."""
+        await asyncio.wait([asyncio.wrap_future(self._shared.future)])
+        return self.ready
+
+    def add_done_callback(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once building has ended, from the loader's thread or at once."""
+        self._shared.future.add_done_callback(lambda _: callback())
+
+    def on_progress(self, callback: Callable[[ModelProgress], None]) -> Callable[[], None]:
+        """Call ``callback`` from the loader's thread whenever building gets on; returns its end."""
+        listeners = self._shared.listeners
+        listeners.append(callback)
+
+        def stop() -> None:
+            if callback in listeners:
+                listeners.remove(callback)
+
+        return stop
+
+    async def run(self, work: Callable[[CancellationToken], T]) -> T:
+        """Run ``work`` in a thread; cancelling this coroutine cancels the work's token.
+
+        The coroutine ends at once when cancelled, the thread when the work next checks its token.
+        Logs of the work carry the context of the caller.
+        """
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        with _token() as token:
+            return await loop.run_in_executor(self._threads, context.run, work, token)
+
+    def close(self) -> None:
+        """Give the hold up; idempotent."""
+        self._host.release(self, self._shared)
+
+
+@contextmanager
+def _token() -> Iterator[CancellationToken]:
+    token = CancellationToken()
+    try:
+        yield token
+    finally:
+        token.cancel()
+
+
+def _is_expired(shared: _Shared, now: float) -> bool:
+    limit = shared.settings.server.unload_after_s
+    if shared.unused_since is None or not limit or shared.state is LoadingState.LOADING:
+        return False
+    return now - shared.unused_since >= limit
+
+
+def _status(shared: _Shared) -> ServiceStatus:
+    service = shared.ready
+    return ServiceStatus(
+        model=shared.settings.model.name,
+        state=shared.state,
+        num_clients=len(shared.leases),
+        num_waiting=service.num_waiting if service is not None else 0,
+        detail=str(shared.error) if shared.error is not None else "",
+    )
