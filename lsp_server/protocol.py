@@ -4,12 +4,16 @@ Every request gets exactly one response, also a broken one: bad JSON, wrong para
 before ``initialize`` or after ``shutdown``. pygls answers none of these, and the client would wait
 for ever. pygls' own document store is switched off: it takes U+2028 for a line end, and it would
 hold every text a second time.
+
+What cannot be read may have been the change of a document. ``on_lost_change`` is then told, as its
+text is no longer what the editor shows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -20,6 +24,7 @@ from pygls.protocol import LanguageServerProtocol
 
 from lsp_server.messages import Json, UnreadableMessageError, error_response, read_message
 from lsp_server.turns import name_turns
+from lsp_server.wire import WireDialect, changed_uri, may_hold_change
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +36,7 @@ _REPLACED_BUILTINS = (
     types.NOTEBOOK_DOCUMENT_DID_OPEN,
     types.NOTEBOOK_DOCUMENT_DID_CHANGE,
     types.NOTEBOOK_DOCUMENT_DID_CLOSE,
+    types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
     types.EXIT,
 )
 
@@ -43,6 +49,9 @@ class FimbleProtocol(LanguageServerProtocol):
         for method in _REPLACED_BUILTINS:
             self.fm.builtin_features.pop(method, None)
         self.exit_code: int | None = None
+        # Told the URI of the document or notebook, None if the message does not name one.
+        self.on_lost_change: Callable[[str | None], None] = lambda _uri: None
+        self._dialect = WireDialect()
 
     def receive(self, body: bytes) -> None:
         """Handle the body of one message; never raises on anything a client can send."""
@@ -50,6 +59,8 @@ class FimbleProtocol(LanguageServerProtocol):
             message = read_message(body)
         except UnreadableMessageError as error:
             self.refuse(None, error.code, error.reason)
+            if may_hold_change(body):
+                self.on_lost_change(None)
             return
         method: str = message.get("method", "response")
         name_turns(method)
@@ -57,6 +68,11 @@ class FimbleProtocol(LanguageServerProtocol):
             self.exit_code = 0 if self._shutdown else 1
         elif self._is_allowed(message):
             self._structure_and_handle(message)
+
+    def receive_broken(self, reason: str) -> None:
+        """Take note of a message that is lost with its header, and of what it may have been."""
+        self.refuse(None, types.ErrorCodes.ParseError, reason)
+        self.on_lost_change(None)
 
     def refuse(self, msg_id: int | str | None, code: int, reason: str) -> None:
         """Answer with an error; ``msg_id`` is ``None`` where the request's id is not known."""
@@ -78,6 +94,7 @@ class FimbleProtocol(LanguageServerProtocol):
             self.refuse(message["id"], code, f"{method}: {reason}")
         else:
             logger.warning("ignored notification %s: %s", method, reason)
+        self._note_lost_change(*changed_uri(message))
         return False
 
     def _refusal(self, method: str) -> tuple[int, str] | None:
@@ -102,6 +119,8 @@ class FimbleProtocol(LanguageServerProtocol):
         # Read first: structuring may consume parts of the message.
         method, msg_id = message.get("method"), message.get("id")
         is_request = method is not None and "id" in message
+        is_change, uri = changed_uri(message)
+        self._dialect.mend(message)
         try:
             structured = self.structure_message(message)
         except JsonRpcException as error:
@@ -110,8 +129,13 @@ class FimbleProtocol(LanguageServerProtocol):
                 self.refuse(msg_id, types.ErrorCodes.InvalidParams, reason)
             else:
                 logger.warning("ignored: %s", reason)
+            self._note_lost_change(is_change, uri)
             return
         self.handle_message(structured)
+
+    def _note_lost_change(self, is_change: bool, uri: str | None) -> None:
+        if is_change:
+            self.on_lost_change(uri)
 
     def _handle_response(
         self, msg_id: int | str, result: Any = None, error: types.ResponseError | None = None

@@ -17,9 +17,18 @@ from pygls.exceptions import JsonRpcException, PyglsError
 from pygls.lsp.server import LanguageServer
 
 from lsp_server import version
-from lsp_server.features import commands, configuration, inline_completion, text_sync
+from lsp_server.features import (
+    commands,
+    configuration,
+    inline_completion,
+    notebook_sync,
+    text_sync,
+    why,
+    workspace,
+)
 from lsp_server.loading import BackgroundService, BuildService
 from lsp_server.options import Options, Problem, resolve
+from lsp_server.outcomes import LastOutcomes
 from lsp_server.pace import Pace
 from lsp_server.protocol import FimbleProtocol
 from lsp_server.session import Session
@@ -28,6 +37,10 @@ if TYPE_CHECKING:
     from completion.service import CompletionService
 
 logger = logging.getLogger(__name__)
+
+
+# The completion list is not among them: it is for some clients only.
+_FEATURES = (configuration, text_sync, notebook_sync, workspace, inline_completion, commands, why)
 
 
 class FimbleLanguageServer(LanguageServer):
@@ -44,6 +57,7 @@ class FimbleLanguageServer(LanguageServer):
             version.current(),
             text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
             protocol_cls=FimbleProtocol,
+            notebook_document_sync=notebook_sync.SYNC_OPTIONS,
         )
         self.session = Session()
         self.background = BackgroundService(build)
@@ -52,7 +66,8 @@ class FimbleLanguageServer(LanguageServer):
         self.configuration = Options({})
         self._environment, self._flags = environment, flags
         self.settings, _ = resolve(environment, flags)
-        for feature in (configuration, text_sync, inline_completion, commands):
+        self.last_outcomes = LastOutcomes()
+        for feature in _FEATURES:
             feature.register(self)
 
     def resolve_settings(self) -> tuple[Problem, ...]:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
-from lsprotocol.types import ErrorCodes
 from pygls.io_ import StdoutWriter
 
 from lsp_server.framing import BrokenFrame, FrameDecoder
@@ -56,7 +55,7 @@ async def _take_turn(protocol: FimbleProtocol, frame: bytes | BrokenFrame) -> No
     arrived: its handler takes the snapshot before the next message, perhaps a change, is read.
     """
     if isinstance(frame, BrokenFrame):
-        protocol.refuse(None, ErrorCodes.ParseError, frame.reason)
+        protocol.receive_broken(frame.reason)
         return
     protocol.receive(frame)
     await asyncio.sleep(0)

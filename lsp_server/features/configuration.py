@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 from pygls.capabilities import ServerCapabilitiesBuilder
 
+from lsp_server.features import completion_list
+from lsp_server.features.workspace import open_folders
 from lsp_server.options import Problem, from_mapping
 from lsp_server.settings import Settings
 from lsp_server.text_units import PositionEncoding
@@ -31,6 +33,8 @@ def initialize(ls: FimbleLanguageServer, params: types.InitializeParams) -> None
     chosen = ServerCapabilitiesBuilder.choose_position_encoding(params.capabilities)
     ls.session.encoding = PositionEncoding(str(getattr(chosen, "value", chosen)))
     ls.initialization = from_mapping(params.initialization_options, "initializationOptions")
+    open_folders(ls, params)
+    completion_list.register_for(ls, params.capabilities)
     client = params.client_info.name if params.client_info else "an unnamed client"
     logger.info("connected to %s, positions in %s", client, ls.session.encoding)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
@@ -23,6 +24,8 @@ def register(server: FimbleLanguageServer) -> None:
     server.feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
     server.feature(types.TEXT_DOCUMENT_DID_SAVE, types.SaveOptions(include_text=True))(did_save)
     server.feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
+    # A change that cannot be read reaches no handler; the document must not go stale unnoticed.
+    server.protocol.on_lost_change = server.session.lose
 
 
 def did_open(ls: FimbleLanguageServer, params: types.DidOpenTextDocumentParams) -> None:
@@ -48,7 +51,9 @@ def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) 
     of either side lives until the next save at most.
     """
     uri, document = params.text_document.uri, ls.session.find(params.text_document.uri)
-    if document is None or params.text is None or params.text == document.snapshot.text:
+    if document is None or params.text is None:
+        return
+    if params.text == document.snapshot.text and not ls.session.is_lost(uri):
         return
     logger.warning("%s differed from the text that was saved; took over the saved text", uri)
     ls.session.change(uri, document.snapshot.version, [ContentChange(params.text)])
@@ -56,8 +61,13 @@ def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) 
 
 def did_close(ls: FimbleLanguageServer, params: types.DidCloseTextDocumentParams) -> None:
     """Forget a document, and let the engine give back what it held for it."""
-    document = ls.session.find(params.text_document.uri)
-    ls.session.close(params.text_document.uri)
+    ls.last_outcomes.forget(params.text_document.uri)
+    forget(ls, ls.session.close(params.text_document.uri))
+
+
+def forget(ls: FimbleLanguageServer, keys: Sequence[str]) -> None:
+    """Let the engine give back what it holds for the documents ``keys``."""
     service = ls.background.ready
-    if service is not None and document is not None:
-        service.forget(document.snapshot.key)
+    if service is not None:
+        for key in keys:
+            service.forget(key)

@@ -11,15 +11,15 @@ from lsprotocol import types
 from completion.types import Candidate, CompletionRequest, DocumentSnapshot, SelectedItem
 from lsp_server.convert import to_inline_items
 from lsp_server.line_index import LineIndex
-from lsp_server.session import OpenDocument
+from lsp_server.session import OpenDocument, View
 from lsp_server.text_units import PositionEncoding
 
 
-def asked(marked: str, selected: SelectedItem | None = None) -> tuple[CompletionRequest, Any]:
+def asked(marked: str, selected: SelectedItem | None = None) -> tuple[CompletionRequest, View]:
     offset = marked.index("|")
     snapshot = DocumentSnapshot("file:///w/a.py", 1, "python", marked.replace("|", "", 1))
     request = CompletionRequest("id-1", snapshot, offset, selected_item=selected)
-    return request, OpenDocument(snapshot, LineIndex.of(snapshot.text))
+    return request, View(OpenDocument(snapshot, LineIndex.of(snapshot.text)), snapshot)
 
 
 def accepted(text: str, item: types.InlineCompletionItem, document: OpenDocument) -> str:
@@ -51,38 +51,39 @@ def _ours(position: types.Position) -> Any:
 def test_accepting_an_item_puts_the_suggestion_at_the_cursor(
     make_service: Any, marked: str, text: str, replaced_right: int, expected: str
 ) -> None:
-    request, document = asked(marked)
+    request, view = asked(marked)
     plain = make_service().suggestion(request, text)
     suggestion = replace(plain, replace_end=request.offset + replaced_right)
-    (item,) = to_inline_items(suggestion, request, document, PositionEncoding.UTF16)
-    assert accepted(document.snapshot.text, item, document) == expected
-    line_start = document.lines.line_start(document.lines.line_of(request.offset))
+    (item,) = to_inline_items(suggestion, request, view, PositionEncoding.UTF16)
+    assert accepted(view.snapshot.text, item, view.document) == expected
+    lines = view.document.lines
+    line_start = lines.line_start(lines.line_of(request.offset))
     # VS Code shows an item only if the text it replaces up to the cursor begins the filter text.
-    assert str(item.filter_text).startswith(document.snapshot.text[line_start : request.offset])
+    assert str(item.filter_text).startswith(view.snapshot.text[line_start : request.offset])
     assert item.range is not None
     assert item.range.start.line == item.range.end.line
 
 
 def test_a_replacement_to_the_left_keeps_the_rest_of_the_line(make_service: Any) -> None:
-    request, document = asked("  foo.forE|\n", SelectedItem(6, 10, "forEach"))
+    request, view = asked("  foo.forE|\n", SelectedItem(6, 10, "forEach"))
     suggestion = replace(make_service().suggestion(request, "forEach(x)"), replace_start=6)
-    (item,) = to_inline_items(suggestion, request, document, PositionEncoding.UTF16)
-    assert accepted(document.snapshot.text, item, document) == "  foo.forEach(x)\n"
+    (item,) = to_inline_items(suggestion, request, view, PositionEncoding.UTF16)
+    assert accepted(view.snapshot.text, item, view.document) == "  foo.forEach(x)\n"
     assert item.range is not None
     assert item.range.start.character == 6, "VS Code wants the selected item's own range"
     assert str(item.insert_text).startswith("forEach")
 
 
 def test_a_replacement_across_lines_is_not_shown(make_service: Any) -> None:
-    request, document = asked("f(|\n)\n")
+    request, view = asked("f(|\n)\n")
     plain = make_service().suggestion(request, "x)")
     suggestion = replace(plain, replace_end=request.offset + 2)
-    assert to_inline_items(suggestion, request, document, PositionEncoding.UTF16) == []
+    assert to_inline_items(suggestion, request, view, PositionEncoding.UTF16) == []
 
 
 def test_each_different_candidate_is_one_item_with_the_best_first(make_service: Any) -> None:
-    request, document = asked("x = |")
+    request, view = asked("x = |")
     candidates = tuple(Candidate(text, -1.0) for text in ("1", "2", "1", ""))
     suggestion = replace(make_service().suggestion(request, "1"), candidates=candidates)
-    items = to_inline_items(suggestion, request, document, PositionEncoding.UTF16)
+    items = to_inline_items(suggestion, request, view, PositionEncoding.UTF16)
     assert [item.insert_text for item in items] == ["x = 1", "x = 2"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from completion.types import CompletionRequest, NoSuggestion, NoSuggestionReason
+from completion.types import CompletionRequest, NoSuggestion, NoSuggestionReason, document_key
 
 REQUEST_CANCELLED = -32800
 INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
@@ -234,7 +234,7 @@ async def test_a_closed_document_is_forgotten_by_the_service(
         await client.response(client.complete(0, 4))
         client.notify("textDocument/didClose", {"textDocument": {"uri": "file:///w/a.py"}})
         await client.no_further_response()
-    assert service.forgotten == ["file:///w/a.py"]
+    assert service.forgotten == [document_key("", "file:///w/a.py")]
     assert service.is_closed
 
 

@@ -1,0 +1,116 @@
+"""What older clients send, put into today's form before it is read.
+
+Two generations of vscode-languageclient spell ``textDocument/inlineCompletion`` differently:
+
+=================  =====================  ==============================  =========================
+                   ``triggerKind``        range of the selected item      who
+=================  =====================  ==============================  =========================
+counts from zero   0 invoked, 1 automatic ``[start, end]``                languageclient up to 9.0.1
+counts from one    1 invoked, 2 automatic ``{"start": ..., "end": ...}``  LSP 3.18, everybody else
+=================  =====================  ==============================  =========================
+
+0 and 2 say which generation speaks, an array of two says it too. A 1 alone does not: it is *invoked*
+from one and *automatic* from the other. So the last proof decides, for the whole connection, and
+before there is one, the client's capabilities do: languageclient 9 is known by what it always
+claims (regular expressions of ECMAScript, dynamic registration of inline completion) and by what
+only a client of LSP 3.18 claims and it cannot. A client that stays unknown is taken at the
+specification's word. A wrong guess costs little: an automatic request skips the trigger rules, or
+an explicit one is held to them, until the next 0 or 2.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from lsprotocol import types
+
+from lsp_server.messages import Json
+
+logger = logging.getLogger(__name__)
+
+# Claims that came with LSP 3.18, by their place in the client's capabilities.
+_CLAIMS_OF_3_18 = (
+    ("textDocument", "completion", "completionList", "applyKindSupport"),
+    ("textDocument", "codeAction", "documentationSupport"),
+    ("textDocument", "diagnostic", "markupMessageSupport"),
+    ("textDocument", "filters"),
+    ("workspace", "textDocumentContent"),
+    ("workspace", "workspaceEdit", "metadataSupport"),
+    ("workspace", "workspaceEdit", "snippetEditSupport"),
+)
+_CHANGES = (types.TEXT_DOCUMENT_DID_CHANGE, types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+_OPENINGS = (types.TEXT_DOCUMENT_DID_OPEN, types.NOTEBOOK_DOCUMENT_DID_OPEN)
+
+
+class WireDialect:
+    """How one client spells what the specification changed."""
+
+    def __init__(self) -> None:
+        self._counts_from_zero = False
+
+    def mend(self, message: Json) -> None:
+        """Rewrite ``message`` in place to what LSP 3.18 says; what is well formed stays as it is."""
+        method = message.get("method")
+        if method == types.INITIALIZE:
+            self._counts_from_zero = _is_languageclient_9(message.get("params"))
+        elif method == types.TEXT_DOCUMENT_INLINE_COMPLETION:
+            context = _at(message, "params", "context")
+            if isinstance(context, dict):
+                self._mend_range(context.get("selectedCompletionInfo"))
+                self._mend_trigger(context)
+
+    def _mend_range(self, selected: Json) -> None:
+        span = _at(selected, "range")
+        if isinstance(span, list) and len(span) == 2:
+            selected["range"] = {"start": span[0], "end": span[1]}
+            self._learn(counts_from_zero=True)
+
+    def _mend_trigger(self, context: dict[str, Json]) -> None:
+        kind = context.get("triggerKind")
+        if isinstance(kind, bool) or kind not in (0, 1, 2):
+            return  # refused with everything else that is malformed
+        if kind != 1:
+            self._learn(counts_from_zero=kind == 0)
+        if self._counts_from_zero:
+            context["triggerKind"] = kind + 1
+
+    def _learn(self, *, counts_from_zero: bool) -> None:
+        if counts_from_zero != self._counts_from_zero:
+            logger.info("the client counts trigger kinds from %d", 0 if counts_from_zero else 1)
+        self._counts_from_zero = counts_from_zero
+
+
+def changed_uri(message: Json) -> tuple[bool, str | None]:
+    """Return whether a message, perhaps malformed, changes a document, and which one.
+
+    ``None`` means that the message does not say which, so it may be any.
+    """
+    method = message.get("method")
+    if method not in (*_CHANGES, *_OPENINGS):
+        return False, None
+    kind = "textDocument" if "textDocument" in method else "notebookDocument"
+    uri = _at(message, "params", kind, "uri")
+    return True, uri if isinstance(uri, str) else None
+
+
+def may_hold_change(body: bytes) -> bool:
+    """Whether a body that is no message at all may have carried the change of a document."""
+    return any(method.encode() in body for method in _CHANGES)
+
+
+def _is_languageclient_9(params: Json) -> bool:
+    capabilities = _at(params, "capabilities")
+    is_languageclient = (
+        _at(capabilities, "general", "regularExpressions", "engine") == "ECMAScript"
+        and _at(capabilities, "textDocument", "inlineCompletion", "dynamicRegistration") is True
+    )
+    return is_languageclient and not any(_at(capabilities, *path) for path in _CLAIMS_OF_3_18)
+
+
+def _at(value: Json, *path: str) -> Json:
+    """Return what lies at ``path``, None if anything on the way is missing or of another kind."""
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
