@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from completion.types import CancellationToken
+from lsp_server.metrics import Metrics
 from lsp_server.settings import Settings
 from models.progress import Progress, ProgressCallback
 
@@ -46,27 +47,38 @@ class LoadingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelProgress:
-    """A moment of loading: a phrase for people, and how much of that stage is done, 0 to 1."""
+    """A moment of loading: what is being done, and how much of it is done, 0 to 1, if known."""
 
-    text: str
+    stage: str
     fraction: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The moment in words."""
+        return self.stage if self.fraction is None else f"{self.stage}, {self.fraction:.0%}"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service, for people who want to know what the process holds."""
+    """One service, for people who want to know what the process holds.
 
-    model: str
+    ``name`` is its model's, ``num_waiting`` counts jobs before its engine, which has worked for
+    ``busy_s`` seconds; ``detail`` says why it could not be built.
+    """
+
+    name: str
     state: LoadingState
     num_clients: int
-    num_waiting: int
+    num_waiting: int = 0
+    busy_s: float = 0.0
     detail: str = ""
 
 
 def service_key(settings: Settings) -> ServiceKey:
     """Return the part of ``settings`` that a service is built from; equal parts share one."""
     engine = settings.engine
-    limit = settings.completion.max_new_tokens
+    # In steps: clients that want suggestions of slightly different length share one model.
+    limit = max(256, 1 << (settings.completion.max_new_tokens - 1).bit_length())
     return (settings.model, settings.prompt, engine.max_num_sessions, engine.prefetch, limit)
 
 
@@ -112,6 +124,8 @@ class ModelHost:
 
     def __init__(self, build: BuildService) -> None:
         """Build with ``build``, which runs in the loader's thread, one service at a time."""
+        self.metrics = Metrics()
+        self.metrics.observe_models(self.status)
         self._build = build
         self._loader = ThreadPoolExecutor(1, "loader")
         self._waiting = ThreadPoolExecutor(_MAX_NUM_WAITING, "completion")
@@ -165,12 +179,20 @@ class ModelHost:
                 shared.ready.close()
         return any(shared.future.running() for shared in services)
 
-    def release(self, lease: Lease, shared: _Shared) -> None:
+    def release(self, lease: Lease, shared: _Shared, *, drop: bool) -> None:
         """Take ``lease`` back; for ``Lease.close``."""
         with self._lock:
             shared.leases.discard(lease)
-            if not shared.leases:
-                shared.unused_since = time.monotonic()
+            if shared.leases:
+                return
+            shared.unused_since = time.monotonic()
+            if not drop:
+                return
+            self._shared = {
+                key: other for key, other in self._shared.items() if other is not shared
+            }
+        # Ending an engine waits for its thread, which an event loop must not.
+        shared.future.add_done_callback(lambda _: self._waiting.submit(_close, shared))
 
     def _load(self, shared: _Shared) -> None:
         if not shared.future.set_running_or_notify_cancel():
@@ -245,9 +267,13 @@ class Lease:
         with _token() as token:
             return await loop.run_in_executor(self._threads, context.run, work, token)
 
-    def close(self) -> None:
-        """Give the hold up; idempotent."""
-        self._host.release(self, self._shared)
+    def close(self, *, drop: bool = False) -> None:
+        """Give the hold up; idempotent.
+
+        Args:
+            drop: End the service if nobody else holds it: its client has chosen another.
+        """
+        self._host.release(self, self._shared, drop=drop)
 
 
 @contextmanager
@@ -257,6 +283,11 @@ def _token() -> Iterator[CancellationToken]:
         yield token
     finally:
         token.cancel()
+
+
+def _close(shared: _Shared) -> None:
+    if shared.ready is not None:
+        shared.ready.close()
 
 
 def _is_expired(shared: _Shared, now: float) -> bool:
@@ -269,9 +300,10 @@ def _is_expired(shared: _Shared, now: float) -> bool:
 def _status(shared: _Shared) -> ServiceStatus:
     service = shared.ready
     return ServiceStatus(
-        model=shared.settings.model.name,
+        name=shared.settings.model.name,
         state=shared.state,
         num_clients=len(shared.leases),
         num_waiting=service.num_waiting if service is not None else 0,
+        busy_s=service.busy_s if service is not None else 0.0,
         detail=str(shared.error) if shared.error is not None else "",
     )

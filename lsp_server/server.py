@@ -7,10 +7,9 @@ other threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
-from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, PyglsError
@@ -26,15 +25,12 @@ from lsp_server.features import (
     why,
     workspace,
 )
-from lsp_server.loading import BackgroundService, BuildService
+from lsp_server.host import Lease, ModelHost, service_key
 from lsp_server.options import Options, Problem, resolve
 from lsp_server.outcomes import LastOutcomes
 from lsp_server.pace import Pace
 from lsp_server.protocol import FimbleProtocol
 from lsp_server.session import Session
-
-if TYPE_CHECKING:
-    from completion.service import CompletionService
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +42,15 @@ _FEATURES = (configuration, text_sync, notebook_sync, workspace, inline_completi
 class FimbleLanguageServer(LanguageServer):
     """One client's connection.
 
-    ``environment`` and ``flags`` outrank whatever the client sends.
+    ``environment`` and ``flags`` outrank whatever the client sends. ``owner`` tells this client's
+    documents from those of others with the same name.
     """
 
     protocol: FimbleProtocol
 
-    def __init__(self, build: BuildService, environment: Options, flags: Options) -> None:
+    def __init__(
+        self, host: ModelHost, environment: Options, flags: Options, owner: str = ""
+    ) -> None:
         super().__init__(
             "fimble",
             version.current(),
@@ -59,8 +58,9 @@ class FimbleLanguageServer(LanguageServer):
             protocol_cls=FimbleProtocol,
             notebook_document_sync=notebook_sync.SYNC_OPTIONS,
         )
-        self.session = Session()
-        self.background = BackgroundService(build)
+        self.session = Session(owner)
+        self._host = host
+        self._lease: Lease | None = None
         self.pace = Pace()
         self.initialization = Options({})
         self.configuration = Options({})
@@ -77,22 +77,51 @@ class FimbleLanguageServer(LanguageServer):
         )
         return (*self.initialization.problems, *self.configuration.problems)
 
+    @property
+    def background(self) -> Lease:
+        """The service of this client, which its first use begins to build."""
+        if self._lease is None:
+            self._lease = self._host.lease(self.settings)
+        return self._lease
+
     def start_loading(self) -> None:
-        """Begin to load the model; requests meanwhile are answered with nothing, or wait."""
+        """Use the service that the settings ask for; it may have to be built first.
+
+        Requests meanwhile are answered with nothing, or wait.
+        """
+        former = self._lease
+        if former is not None and service_key(former.settings) == service_key(self.settings):
+            return
+        self._lease = lease = self._host.lease(self.settings)
+        if former is not None:
+            former.close(drop=True)
         loop = asyncio.get_running_loop()
 
-        def report(future: Future[CompletionService]) -> None:  # in the loader's thread
-            loop.call_soon_threadsafe(self._report_loading, future)
+        def report() -> None:  # in the loader's thread
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._report_loading, lease)
 
-        self.background.start(self.settings).add_done_callback(report)
+        lease.add_done_callback(report)
 
-    def _report_loading(self, future: Future[CompletionService]) -> None:
-        error = future.exception()
-        if error is None:
+    def disconnect(self) -> None:
+        """End what runs for this client and let go of what was kept for it."""
+        self.protocol.cancel_running_requests()
+        if self._lease is None:
+            return
+        service = self._lease.ready
+        for key in self.session.close_all():
+            if service is not None:
+                service.forget(key)
+        self._lease.close()
+
+    def _report_loading(self, lease: Lease) -> None:
+        if lease is not self._lease:
+            return  # the client has chosen another model meanwhile
+        if lease.error is None:
             logger.info("the model is ready")
             return
-        logger.error("the model could not be loaded", exc_info=error)
-        self.show_error(f"fimble offers no suggestions: {error}")
+        logger.error("the model could not be loaded", exc_info=lease.error)
+        self.show_error(f"fimble offers no suggestions: {lease.error}")
 
     def show_error(self, message: str) -> None:
         """Let the user read ``message``."""

@@ -22,6 +22,7 @@ from models import registry
 
 if TYPE_CHECKING:
     from completion.service import CompletionService
+    from models.progress import ProgressCallback
 
 EXIT_INTERRUPTED = 130
 
@@ -46,19 +47,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the client sends ``exit`` or goes away."""
     # Bad flags and variables are refused here, before a client waits for an answer.
     registry.resolve(resolve_settings(arguments).model.name)
+    from lsp_server.host import ModelHost
     from lsp_server.server import FimbleLanguageServer
     from lsp_server.transport import serve
     from lsp_server.turns import watch_turns
 
     output = _claim_stdout()
-    server = FimbleLanguageServer(_build, from_environment(os.environ), flag_options(arguments))
+    host = ModelHost(_build)
+    server = FimbleLanguageServer(host, from_environment(os.environ), flag_options(arguments))
     try:
         with asyncio.Runner() as runner:
             watch_turns(runner.get_loop())
             code = runner.run(serve(server.protocol, sys.stdin.fileno(), output))
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    is_still_loading = server.background.close()
+    is_still_loading = host.close()
     if is_still_loading:
         # An interpreter that ends waits for its threads, and loading cannot be interrupted: the
         # editor would see a server that does not go away for seconds.
@@ -67,11 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _build(settings: Settings) -> CompletionService:
+def _build(settings: Settings, progress: ProgressCallback) -> CompletionService:
     """Build the service; runs in the loader's thread, which is where torch is imported."""
     from lsp_server.app import build_service
 
-    return build_service(settings)
+    return build_service(settings, progress)
 
 
 def _claim_stdout() -> BinaryIO:

@@ -11,7 +11,6 @@ from pygls.capabilities import ServerCapabilitiesBuilder
 from lsp_server.features import completion_list
 from lsp_server.features.workspace import open_folders
 from lsp_server.options import Problem, from_mapping
-from lsp_server.settings import Settings
 from lsp_server.text_units import PositionEncoding
 
 if TYPE_CHECKING:
@@ -48,14 +47,11 @@ def initialized(ls: FimbleLanguageServer, _params: types.InitializedParams) -> N
 def did_change_configuration(
     ls: FimbleLanguageServer, params: types.DidChangeConfigurationParams
 ) -> None:
-    """Use the new settings from the next request on; what the model was built with stays."""
-    built_with = ls.background.settings
-    had_outgrown = built_with is not None and _outgrows(ls.settings, built_with)
+    """Use the new settings from the next request on, with another model if they name one."""
     ls.configuration = from_mapping(params.settings, "configuration")
     ls.resolve_settings()
     _report(ls, ls.configuration.problems)
-    if built_with is not None and not had_outgrown and _outgrows(ls.settings, built_with):
-        ls.show_warning("fimble uses some of the new settings after the server is restarted")
+    ls.start_loading()
 
 
 def shutdown(ls: FimbleLanguageServer, _params: None) -> None:
@@ -67,16 +63,3 @@ def _report(ls: FimbleLanguageServer, problems: tuple[Problem, ...]) -> None:
     for problem in problems:
         logger.warning("%s", problem.message)
         ls.show_warning(f"fimble: {problem.message}")
-
-
-def _outgrows(settings: Settings, built_with: Settings) -> bool:
-    """Whether ``settings`` ask for something that the service was not built for."""
-    # The cache holds as many tokens of a suggestion as were wanted then; fewer always fit.
-    longest, built_for = settings.completion.max_new_tokens, built_with.completion.max_new_tokens
-    return _fixed(settings) != _fixed(built_with) or longest > built_for
-
-
-def _fixed(settings: Settings) -> tuple[object, ...]:
-    """Return what the service was built with."""
-    engine = settings.engine
-    return (settings.model, settings.prompt, engine.max_num_sessions, engine.prefetch)

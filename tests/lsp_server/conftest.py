@@ -43,10 +43,16 @@ class FakeService:
     accepted_ids: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     known: Suggestion | NoSuggestion | None = None
-    is_closed: bool = False
+    closed: threading.Event = field(default_factory=threading.Event)
+    num_waiting: int = 0
+    busy_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.gate.set()
+
+    @property
+    def is_closed(self) -> bool:
+        return self.closed.is_set()
 
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         return self.known
@@ -91,7 +97,7 @@ class FakeService:
         self.forgotten.append(uri)
 
     def close(self) -> None:
-        self.is_closed = True
+        self.closed.set()
 
 
 @pytest.fixture(autouse=True)
@@ -141,15 +147,19 @@ class Connection:
         self.send({"id": self._next_id, "method": method, "params": params})
         return self._next_id
 
-    async def response(self, msg_id: int | None) -> dict[str, Any]:
-        """Return the response to ``msg_id``; another response in between is a failure."""
+    async def any_response(self) -> dict[str, Any]:
+        """Return the next response, whatever it answers."""
         while True:
             message = await asyncio.wait_for(self._messages.get(), 10)
-            if "method" in message:
-                self.notifications.append(message)
-                continue
-            assert message["id"] == msg_id, message
-            return message
+            if "method" not in message:
+                return message
+            self.notifications.append(message)
+
+    async def response(self, msg_id: int | None) -> dict[str, Any]:
+        """Return the response to ``msg_id``; another response in between is a failure."""
+        message = await self.any_response()
+        assert message["id"] == msg_id, message
+        return message
 
     async def ask(self, method: str, params: Any) -> dict[str, Any]:
         return await self.response(self.request(method, params))
@@ -200,6 +210,7 @@ class ConnectedServer:
     async def __aenter__(self) -> Connection:
         import os
 
+        from lsp_server.host import ModelHost
         from lsp_server.options import Options, from_flags
         from lsp_server.server import FimbleLanguageServer
         from lsp_server.transport import serve
@@ -209,7 +220,8 @@ class ConnectedServer:
         read_fd, self._write_fd = os.pipe()
         self._read_fd = read_fd
         messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.server = FimbleLanguageServer(self._build, Options({}), from_flags(self._flags))
+        self.host = ModelHost(lambda settings, _progress: self._build(settings))
+        self.server = FimbleLanguageServer(self.host, Options({}), from_flags(self._flags))
         writer = _Collector(messages)
         self._task = asyncio.create_task(serve(self.server.protocol, read_fd, writer))
         return Connection(self._write_fd, messages)
@@ -219,7 +231,8 @@ class ConnectedServer:
 
         os.close(self._write_fd)
         self.exit_code = await asyncio.wait_for(self._task, 10)
-        self.server.background.close()
+        self.server.disconnect()
+        self.host.close()
         os.close(self._read_fd)
 
 

@@ -67,23 +67,31 @@ async def test_a_wrong_setting_is_shown_with_its_remedy(
 
 
 @pytest.mark.parametrize(
-    ("settings", "needs_restart"),
+    ("settings", "is_another"),
     [
-        ({"completion": {"max_new_tokens": 999}}, True),
-        ({"completion": {"max_new_tokens": 9}}, False),
-        ({"model": {"name": "smollm2-135m"}}, True),
+        ({"completion": {"deadline_ms": 100}}, False),
+        ({"completion": {"max_new_tokens": 200}}, False),
+        ({"completion": {"max_new_tokens": 2000}}, True),
         ({"prompt": {"max_num_tokens": 512}}, True),
-        ({"completion": {"temperature": 0.5}}, False),
+        ({"model": {"precision": "float32"}}, True),
     ],
 )
-async def test_what_only_a_restart_can_change_is_told_once(
-    connected: Connect, initialize: Initialize, settings: Any, needs_restart: bool
+async def test_settings_that_need_another_service_get_it_and_the_old_one_ends(
+    connected: Connect, initialize: Initialize, make_service: Any, settings: Any, is_another: bool
 ) -> None:
-    async with connected(**WAIT) as client:
+    built: list[Any] = []
+
+    def build(_settings: Any) -> Any:
+        built.append(make_service())
+        return built[-1]
+
+    async with connected(build, **{"server.wait_for_model": True}) as client:
         await initialize(client)
-        for _ in range(2):
-            client.notify("workspace/didChangeConfiguration", {"settings": settings})
-        await client.no_further_response()
-        told = [message["params"]["message"] for message in client.notifications]
-    assert len(told) == int(needs_restart)
-    assert all("restarted" in message for message in told)
+        client.open("x = ")
+        assert (await client.response(client.complete(0, 4)))["result"]["items"]
+        client.notify("workspace/didChangeConfiguration", {"settings": settings})
+        assert (await client.response(client.complete(0, 4)))["result"]["items"]
+        assert len(built) == 1 + is_another
+        assert built[-1].requests
+        if is_another:
+            assert built[0].closed.wait(10)
