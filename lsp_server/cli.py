@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 from completion.errors import CompletionError
 from lsp_server import version
-from lsp_server.commands import complete, doctor, lsp, models
-from lsp_server.errors import BadInputError
+from lsp_server.commands import complete, daemon, doctor, lsp, models, serve
+from lsp_server.errors import BadInputError, FimbleError
 from models.errors import ModelError, UnknownModelError
 
 EXIT_FAILED = 1
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except (BadInputError, UnknownModelError) as error:
         return _fail(error, EXIT_BAD_INPUT)
-    except (CompletionError, ModelError, OSError) as error:
+    except (FimbleError, CompletionError, ModelError, OSError) as error:
         return _fail(error, EXIT_FAILED)
     except Exception as error:
         logger.exception("this is a mistake in fimble")
@@ -60,6 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fimble", description="Local code completion.")
     parser.add_argument("--version", action="version", version=f"fimble {version.current()}")
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (complete, lsp, models, doctor):
+    for command in (complete, lsp, serve, daemon, models, doctor):
         command.register(subcommands)
     return parser

@@ -7,6 +7,7 @@ FimbleError
 │   └── BadSettingError      a setting has an impossible value
 ├── UnknownDocumentError     a client speaks of a document it has not opened
 ├── RuntimeFolderError       the daemon's folder is not private, or cannot be
+├── DaemonStartError         no daemon can be had
 └── BadHelloError            the other end of a socket does not speak as fimble does
 
 Messages say what, the value, and the remedy; they end without a full stop.
@@ -55,3 +56,7 @@ class RuntimeFolderError(FimbleError):
 
 class BadHelloError(FimbleError):
     """What came first on a connection is no hello and no welcome."""
+
+
+class DaemonStartError(FimbleError):
+    """No daemon can be had; ``--standalone`` does without."""

@@ -34,7 +34,8 @@ def frame(body: bytes) -> bytes:
 class FrameDecoder:
     """Collects chunks of any size and hands out each body as soon as it is complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self.max_body_bytes = max_body_bytes
         self._buffer = bytearray()
         self._num_body_bytes: int | None = None
 
@@ -67,8 +68,9 @@ class FrameDecoder:
             return BrokenFrame("a header without Content-Length")
         del self._buffer[: end.end()]
         length = line.group(1)
-        if not length.isdigit() or len(length) > 12 or int(length) > MAX_BODY_BYTES:
-            return BrokenFrame(f"a Content-Length that is not a number up to {MAX_BODY_BYTES}")
+        if not length.isdigit() or len(length) > 12 or int(length) > self.max_body_bytes:
+            limit = self.max_body_bytes
+            return BrokenFrame(f"a Content-Length that is not a number up to {limit}")
         self._num_body_bytes = int(length)
         return None
 

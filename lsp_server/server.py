@@ -59,6 +59,7 @@ class FimbleLanguageServer(LanguageServer):
             notebook_document_sync=notebook_sync.SYNC_OPTIONS,
         )
         self.session = Session(owner)
+        self.client_name = ""
         self._host = host
         self._lease: Lease | None = None
         self.pace = Pace()

@@ -77,6 +77,11 @@ class Session:
         self._notebooks: dict[str, Notebook] = {}
         self._running: dict[str, asyncio.Task[object]] = {}
 
+    @property
+    def num_documents(self) -> int:
+        """How many documents are open, a notebook's cells counted one by one."""
+        return len(self._documents)
+
     def find(self, uri: str) -> OpenDocument | None:
         """Return the newest version of the document, ``None`` if it is not open."""
         return self._documents.get(uri)

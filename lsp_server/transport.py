@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from pygls.io_ import StdoutWriter
 
-from lsp_server.framing import BrokenFrame, FrameDecoder
+from lsp_server.framing import MAX_BODY_BYTES, BrokenFrame, FrameDecoder
 from lsp_server.protocol import FimbleProtocol
 
 logger = logging.getLogger(__name__)
@@ -71,9 +71,9 @@ async def _take_turn(protocol: FimbleProtocol, frame: bytes | BrokenFrame) -> No
 class StreamFrames:
     """Frames of a socket."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
+    def __init__(self, reader: asyncio.StreamReader, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._reader = reader
-        self._decoder = FrameDecoder()
+        self._decoder = FrameDecoder(max_body_bytes)
         self._waiting: deque[bytes | BrokenFrame] = deque()
 
     async def next(self) -> Frame:
@@ -87,6 +87,10 @@ class StreamFrames:
                 return None
             self._waiting.extend(self._decoder.feed(chunk))
         return self._waiting.popleft()
+
+    def allow_large(self) -> None:
+        """Take bodies of any size that a document may have, now that we know who sends them."""
+        self._decoder.max_body_bytes = MAX_BODY_BYTES
 
 
 class StreamOutput:

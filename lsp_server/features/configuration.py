@@ -35,6 +35,7 @@ def initialize(ls: FimbleLanguageServer, params: types.InitializeParams) -> None
     open_folders(ls, params)
     completion_list.register_for(ls, params.capabilities)
     client = params.client_info.name if params.client_info else "an unnamed client"
+    ls.client_name = client
     logger.info("connected to %s, positions in %s", client, ls.session.encoding)
 
 

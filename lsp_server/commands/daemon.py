@@ -1,0 +1,172 @@
+"""``fimble daemon``: the one process that owns the models, from outside."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsp_server import version
+from lsp_server.daemon import launch
+from lsp_server.daemon.hello import Hello, Role, new_client_id
+from lsp_server.daemon.paths import RuntimePaths, runtime_paths
+
+if TYPE_CHECKING:
+    from completion.service import CompletionService
+    from lsp_server.settings import Settings
+    from models.progress import ProgressCallback
+
+EXIT_NOT_RUNNING = 3
+_FOLLOW_S = 0.25
+_TAIL_BYTES = 64 * 1024
+
+
+def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its own commands."""
+    parser = subcommands.add_parser(
+        "daemon",
+        help="start, stop and look at the process that owns the models",
+        description="Every editor and every command of this user shares one daemon. It starts by "
+        "itself when it is needed.",
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    start = actions.add_parser("start", help="start it, unless it runs")
+    start.set_defaults(run=_start)
+    stop = actions.add_parser("stop", help="end it; editors start it again when they need it")
+    stop.set_defaults(run=_stop)
+    status = actions.add_parser(
+        "status", help="who uses it, and what it holds; exit 3: not running"
+    )
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.set_defaults(run=_status)
+    logs = actions.add_parser("logs", help="print the end of its log")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as the log grows")
+    logs.set_defaults(run=_logs)
+    run = actions.add_parser("run", help="be the daemon, in the foreground")
+    run.set_defaults(run=_run)
+
+
+def daemon_paths() -> RuntimePaths:
+    """Return where the daemon of this user is, as the environment says."""
+    return runtime_paths(os.environ.get("FIMBLE_SERVER_RUNTIME_DIR", ""), os.environ)
+
+
+def _start(_arguments: argparse.Namespace) -> int:
+    paths = daemon_paths()
+    was_running = launch.is_running(paths)
+    launch.find_or_start(paths, _hello(), os.environ).close()
+    sys.stderr.write(f"fimble: the daemon {'runs already' if was_running else 'has started'}\n")
+    return 0
+
+
+def _stop(_arguments: argparse.Namespace) -> int:
+    was_running = launch.stop(daemon_paths(), version.current())
+    sys.stderr.write(f"fimble: the daemon {'has ended' if was_running else 'was not running'}\n")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    connection = launch.find(daemon_paths(), _hello())
+    if connection is None:
+        sys.stderr.write("fimble: no daemon is running; the first client starts it\n")
+        return EXIT_NOT_RUNNING
+    from lsp_server.daemon.client import ControlClient
+
+    with ControlClient(connection) as client:
+        status = client.request("status", {})
+    if arguments.json:
+        import json
+
+        sys.stdout.write(json.dumps(status) + "\n")
+    else:
+        sys.stdout.write(_in_words(status))
+    return 0
+
+
+def _in_words(status: dict[str, Any]) -> str:
+    megabytes = status["resident_bytes"] / 1e6
+    lines = [
+        f"fimble {status['version']}, process {status['pid']}, up {status['uptime_s']:.0f} s, "
+        f"{megabytes:.0f} MB",
+        *(f"  http    {url}" for url in status["http"]),
+        *(
+            f"  model   {model['name']}: {model['state']}, clients {model['num_clients']}, "
+            f"waiting {model['num_waiting']} {model['detail']}".rstrip()
+            for model in status["models"]
+        ),
+        *(
+            f"  client  {client['name'] or client['role']}: documents {client['num_documents']}, "
+            f"for {client['since_s']:.0f} s"
+            for client in status["clients"]
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    path = log_file()
+    if not path.exists():
+        sys.stderr.write(f"fimble: there is no log yet; it will be {path}\n")
+        return EXIT_NOT_RUNNING
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        while True:
+            sys.stdout.buffer.write(file.read())
+            sys.stdout.flush()
+            if not arguments.follow:
+                return 0
+            time.sleep(_FOLLOW_S)
+
+
+def log_file() -> Path:
+    """Return the daemon's log, as the environment or the system's custom says."""
+    import platformdirs
+
+    chosen = os.environ.get("FIMBLE_SERVER_LOG_FILE", "")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_log_dir("fimble", appauthor=False)) / "daemon.log"
+
+
+def _run(_arguments: argparse.Namespace) -> int:
+    """Serve until stopped."""
+    import asyncio
+    import logging
+
+    from lsp_server.daemon.server import Daemon
+    from lsp_server.host import ModelHost
+    from lsp_server.logs import configure_logging
+    from lsp_server.options import from_environment, resolve
+
+    # The daemon belongs to no client: of the variables it was started with, only those about the
+    # process count. Each client brings its own.
+    settings, _ = resolve(from_environment(os.environ))
+    file = log_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    configure_logging(settings.server, str(file))
+    os.chdir("/")
+    if settings.server.nice:
+        os.nice(settings.server.nice)
+    host = ModelHost(_build)
+    paths = runtime_paths(settings.server.runtime_dir, os.environ)
+    asyncio.run(Daemon(host, paths, settings.server).run())
+    is_still_loading = host.close()
+    logging.shutdown()
+    if is_still_loading:
+        # Loading cannot be interrupted, and an interpreter that ends waits for its threads.
+        os._exit(0)
+    return 0
+
+
+def _build(settings: Settings, progress: ProgressCallback) -> CompletionService:
+    """Build the service; runs in the loader's thread, which is where torch is imported."""
+    from lsp_server.app import build_service
+
+    return build_service(settings, progress)
+
+
+def _hello() -> Hello:
+    return Hello(version.current(), Role.CONTROL, new_client_id(), directory=os.getcwd())
