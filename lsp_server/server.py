@@ -25,6 +25,7 @@ from lsp_server.features import (
     why,
     workspace,
 )
+from lsp_server.features.loading_progress import LoadingProgress
 from lsp_server.host import Lease, ModelHost, service_key
 from lsp_server.options import Options, Problem, resolve
 from lsp_server.outcomes import LastOutcomes
@@ -62,6 +63,7 @@ class FimbleLanguageServer(LanguageServer):
         self.client_name = ""
         self._host = host
         self._lease: Lease | None = None
+        self._progress: LoadingProgress | None = None
         self.pace = Pace()
         self.initialization = Options({})
         self.configuration = Options({})
@@ -82,7 +84,7 @@ class FimbleLanguageServer(LanguageServer):
     def background(self) -> Lease:
         """The service of this client, which its first use begins to build."""
         if self._lease is None:
-            self._lease = self._host.lease(self.settings)
+            self._lease = self._take_lease()
         return self._lease
 
     def start_loading(self) -> None:
@@ -93,29 +95,41 @@ class FimbleLanguageServer(LanguageServer):
         former = self._lease
         if former is not None and service_key(former.settings) == service_key(self.settings):
             return
-        self._lease = lease = self._host.lease(self.settings)
+        self._lease = self._take_lease()
         if former is not None:
             former.close(drop=True)
-        loop = asyncio.get_running_loop()
-
-        def report() -> None:  # in the loader's thread
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self._report_loading, lease)
-
-        lease.add_done_callback(report)
 
     def disconnect(self) -> None:
         """End what runs for this client and let go of what was kept for it."""
         self.protocol.cancel_running_requests()
         if self._lease is None:
             return
+        if self._progress is not None:
+            self._progress.stop()
         service = self._lease.ready
         for key in self.session.close_all():
             if service is not None:
                 service.forget(key)
         self._lease.close()
 
-    def _report_loading(self, lease: Lease) -> None:
+    def _take_lease(self) -> Lease:
+        """Return a lease for the settings, whose loading the client is told of."""
+        if self._progress is not None:
+            self._progress.give_up()
+        lease = self._host.lease(self.settings)
+        self._progress = progress = LoadingProgress(self)
+        progress.follow(lease)
+        loop = asyncio.get_running_loop()
+
+        def report() -> None:  # in the loader's thread
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._report_loading, lease, progress)
+
+        lease.add_done_callback(report)
+        return lease
+
+    def _report_loading(self, lease: Lease, progress: LoadingProgress) -> None:
+        progress.end(lease.error)
         if lease is not self._lease:
             return  # the client has chosen another model meanwhile
         if lease.error is None:

@@ -20,6 +20,7 @@ from completion.types import (
     Suggestion,
 )
 from lsp_server.convert import Context, to_request
+from lsp_server.logs import request_scope
 from lsp_server.session import View
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ async def complete(
     request = to_request(
         position, context, view, ls.session.encoding, ls.settings, uuid.uuid4().hex
     )
-    with ls.session.newest_request(uri):
+    with request_scope(request.request_id), ls.session.newest_request(uri):
         outcome = await _ask(ls, request, uri)
-    _log(outcome)
+        _log(outcome)
     if isinstance(outcome, Cancelled) or not ls.session.is_current(view.document):
         raise asyncio.CancelledError
     ls.last_outcomes.record(uri, request, outcome)

@@ -203,7 +203,7 @@ class Connection:
 class ConnectedServer:
     """Starts a server on pipes; use ``async with server(...) as client``."""
 
-    def __init__(self, build: Callable[[Any], Any], flags: dict[str, object]) -> None:
+    def __init__(self, build: Callable[[Any, Any], Any], flags: dict[str, object]) -> None:
         self._build, self._flags = build, flags
         self.exit_code: int | None = None
 
@@ -220,7 +220,7 @@ class ConnectedServer:
         read_fd, self._write_fd = os.pipe()
         self._read_fd = read_fd
         messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.host = ModelHost(lambda settings, _progress: self._build(settings))
+        self.host = ModelHost(self._build)
         self.server = FimbleLanguageServer(self.host, Options({}), from_flags(self._flags))
         writer = _Collector(messages)
         self._task = asyncio.create_task(serve(self.server.protocol, read_fd, writer))
@@ -257,10 +257,19 @@ INITIALIZE: dict[str, Any] = {"processId": None, "rootUri": None, "capabilities"
 
 @pytest.fixture
 def connected(service: FakeService) -> Callable[..., ConnectedServer]:
-    """Return ``connected(build=..., flags...)``: a server on pipes, not yet initialized."""
+    """Return ``connected(build=..., flags...)``: a server on pipes, not yet initialized.
 
-    def connect(build: Callable[[Any], Any] | None = None, **flags: object) -> ConnectedServer:
-        return ConnectedServer(build or (lambda _settings: service), flags)
+    ``build`` gets the settings; with ``tells_progress`` it gets whom to tell, too.
+    """
+
+    def connect(
+        build: Callable[..., Any] = lambda _settings: service,
+        *,
+        tells_progress: bool = False,
+        **flags: object,
+    ) -> ConnectedServer:
+        told = build if tells_progress else lambda settings, _progress: build(settings)
+        return ConnectedServer(told, flags)
 
     return connect
 
