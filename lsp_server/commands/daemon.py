@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -152,7 +153,14 @@ def _run(_arguments: argparse.Namespace) -> int:
         os.nice(settings.server.nice)
     host = ModelHost(_build)
     paths = runtime_paths(settings.server.runtime_dir, os.environ)
-    asyncio.run(Daemon(host, paths, settings.server).run())
+
+    async def serve() -> None:
+        daemon = Daemon(host, paths, settings.server)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, daemon.stop)
+        await daemon.run()
+
+    asyncio.run(serve())
     is_still_loading = host.close()
     logging.shutdown()
     if is_still_loading:

@@ -162,8 +162,11 @@ class ControlConnection:
         if service is None:
             raise lease.error or FimbleError("the daemon is ending")
         with request_scope(request.request_id):
-            outcome = await lease.run(functools.partial(service.complete, request))
-        self._daemon.host.metrics.count(outcome, Door.CONTROL)
+            outcome = await self._daemon.host.metrics.counted(
+                lease.run(functools.partial(service.complete, request)),
+                Door.CONTROL,
+                request.request_id,
+            )
         return _report(outcome, request)
 
     def _progress_sender(self, msg_id: MsgId) -> Callable[[ModelProgress], None]:
@@ -246,7 +249,7 @@ class ControlConnection:
             raise BadInputError("token has to be text")
         models = self._daemon.host
         access = Access(host, token or "")
-        listener = await open_listener(models, self._settings(), access, port, models.metrics)
+        listener = await open_listener(models, self._settings(), access, port)
         self._listeners.append(listener)
         self._daemon.urls.append(listener.url)
         return {"url": listener.url}

@@ -12,7 +12,6 @@ import fcntl
 import json
 import logging
 import os
-import signal
 import socket
 import struct
 import time
@@ -83,6 +82,7 @@ class Daemon:
         self.urls: list[str] = []
         self.started_at = time.monotonic()
         self._paths, self._settings = paths, settings
+        self.listens = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle_since = time.monotonic()
@@ -95,15 +95,13 @@ class Daemon:
             RuntimeFolderError: The folder cannot be made private.
         """
         prepare(self._paths)
-        loop = asyncio.get_running_loop()
-        watch_turns(loop, self.host.metrics.count_long_turn)
+        watch_turns(asyncio.get_running_loop(), self.host.metrics.count_long_turn)
         with _exclusive(self._paths):
             server = await asyncio.start_unix_server(
                 self._accept, sock=_listening_socket(self._paths), backlog=_BACKLOG
             )
             _write_state(self._paths)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self.stop)
+            self.listens.set()
             logger.info("listening on %s", self._paths.socket)
             try:
                 await self._until_stopped()
