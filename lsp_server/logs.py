@@ -111,7 +111,7 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        return json.dumps(fields)  # ASCII: some readers break lines at U+2028
 
 
 def _known(name: str) -> str | None:

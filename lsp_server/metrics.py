@@ -7,8 +7,9 @@ https://prometheus.io/docs/practices/naming: base units, and ``_total`` for what
 
 from __future__ import annotations
 
+import asyncio
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from enum import StrEnum
@@ -134,6 +135,18 @@ class Metrics:
         self._tokens.labels("new").inc(prompt.num_new_tokens)
         num_decoded = decoding.num_forward_passes + decoding.num_accepted_tokens
         self._tokens.labels("generated").inc(num_decoded)
+
+    async def counted(
+        self, work: Awaitable[CompletionOutcome], door: Door, request_id: str
+    ) -> CompletionOutcome:
+        """Await ``work`` and count how it ended, also if its client took the request back."""
+        try:
+            outcome = await work
+        except asyncio.CancelledError:
+            self.count(Cancelled(request_id), door)
+            raise
+        self.count(outcome, door)
+        return outcome
 
     def count_long_turn(self) -> None:
         """Take in that a handler kept the event loop too long."""

@@ -61,6 +61,7 @@ class FimbleLanguageServer(LanguageServer):
         )
         self.session = Session(owner)
         self.client_name = ""
+        self.metrics = host.metrics
         self._host = host
         self._lease: Lease | None = None
         self._progress: LoadingProgress | None = None

@@ -21,6 +21,7 @@ from completion.types import (
 )
 from lsp_server.convert import Context, to_request
 from lsp_server.logs import request_scope
+from lsp_server.metrics import Door
 from lsp_server.session import View
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ async def complete(
         position, context, view, ls.session.encoding, ls.settings, uuid.uuid4().hex
     )
     with request_scope(request.request_id), ls.session.newest_request(uri):
-        outcome = await _ask(ls, request, uri)
+        asked = _ask(ls, request, uri)
+        outcome = await ls.metrics.counted(asked, Door.LSP, request.request_id)
         _log(outcome)
     if isinstance(outcome, Cancelled) or not ls.session.is_current(view.document):
         raise asyncio.CancelledError

@@ -106,6 +106,8 @@ def _own_logging() -> Iterator[None]:
     root, pygls = logging.getLogger(), logging.getLogger("pygls")
     handlers, level, pygls_level = root.handlers[:], root.level, pygls.level
     yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     pygls.setLevel(pygls_level)

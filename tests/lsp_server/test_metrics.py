@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -124,6 +126,52 @@ def test_everything_that_can_be_counted_is_there_from_the_start() -> None:
             labels = f'door="{door}",outcome="none",reason="{reason}",source=""'
             assert shown[f"fimble_requests_total{{{labels}}}"] == 0
     assert shown["fimble_long_turns_total"] == 0
+
+
+async def test_a_request_counts_once_whether_it_ends_or_is_taken_back() -> None:
+    metrics, done = Metrics(), suggestion(SuggestionSource.ENGINE)
+    name = 'fimble_requests_total{{door="lsp",outcome="{}",reason="",source="{}"}}'
+
+    async def answer() -> CompletionOutcome:
+        return done
+
+    assert await metrics.counted(answer(), Door.LSP, "r") is done
+    never: asyncio.Future[CompletionOutcome] = asyncio.Future()
+    task = asyncio.create_task(metrics.counted(never, Door.LSP, "r"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    shown = values(metrics)
+    assert shown[name.format("suggestion", "engine")] == 1
+    assert shown[name.format("cancelled", "")] == 1
+
+
+async def test_the_lsp_door_counts_each_request_once(
+    connected: Callable[..., Any], initialize: Callable[..., Any], service: Any
+) -> None:
+    server = connected(**{"server.wait_for_model": "true"})
+    async with server as client:
+        await initialize(client)
+        client.open("x = ")
+        await client.response(client.complete(0, 4))
+        service.known = NoSuggestion("r", NoSuggestionReason.MIDDLE_OF_WORD)
+        await client.response(client.complete(0, 4))
+        service.known = None
+        service.gate.clear()
+        superseded = client.complete(0, 4)
+        cancelled = client.complete(0, 4)
+        await client.response(superseded)
+        client.notify("$/cancelRequest", {"id": cancelled})
+        await client.response(cancelled)
+        shown = values(server.host.metrics)
+    counted = {name: n for name, n in shown.items() if n and name.startswith("fimble_requests_t")}
+    assert counted == {
+        'fimble_requests_total{door="lsp",outcome="suggestion",reason="",source="engine"}': 1,
+        'fimble_requests_total{door="lsp",outcome="none",reason="middle_of_word",source=""}': 1,
+        'fimble_requests_total{door="lsp",outcome="cancelled",reason="",source=""}': 2,
+    }
+    assert shown['fimble_models{state="ready"}'] == 1
 
 
 def test_open_connections_are_shown_until_they_end_however_they_end() -> None:
