@@ -100,11 +100,10 @@ def _serve_here(settings: Settings) -> int:
 async def _until_interrupted(host: ModelHost, settings: Settings) -> None:
     from lsp_server.http.access import Access
     from lsp_server.http.listener import open_listener
-    from lsp_server.metrics import Metrics
 
     http = settings.http
     access = Access(http.host, http.token)
-    listener = await open_listener(host, settings, access, http.port, Metrics())
+    listener = await open_listener(host, settings, access, http.port)
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

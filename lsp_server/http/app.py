@@ -38,7 +38,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 _COMPLETION_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The choices; with stream, server-sent events that each hold one chunk.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     },
     400: {"model": ErrorBody, "description": "The request says something impossible."},
     404: {"model": ErrorBody, "description": "Another model was asked for."},
@@ -66,7 +66,7 @@ def create_app(door: HttpDoor, render_metrics: Callable[[], bytes]) -> FastAPI:
     _add_completions(app, door)
     _add_models(app, door)
     _add_health(app, door)
-    _add_pages(app, render_metrics, door.settings.completion.max_new_tokens)
+    _add_pages(app, door, render_metrics)
     return app
 
 
@@ -146,16 +146,25 @@ def _add_health(app: FastAPI, door: HttpDoor) -> None:
         return JSONResponse(told, 200 if state == "ready" else 503, headers)
 
 
-def _add_pages(app: FastAPI, render_metrics: Callable[[], bytes], max_num_tokens: int) -> None:
-    @app.get("/metrics", summary="Figures for Prometheus", tags=["server"])
+def _add_pages(app: FastAPI, door: HttpDoor, render_metrics: Callable[[], bytes]) -> None:
+    @app.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        response_class=PlainTextResponse,
+        tags=["server"],
+    )
     async def show_metrics() -> PlainTextResponse:
         """Counters in Prometheus' text format."""
         return PlainTextResponse(render_metrics(), media_type=CONTENT_TYPE)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> JSONResponse:
-        return JSONResponse(describe(app, max_num_tokens))
+        return JSONResponse(
+            describe(app, door.settings.completion.max_new_tokens, [door.model_name])
+        )
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page(describe(app, max_num_tokens)))
+        return HTMLResponse(
+            page(describe(app, door.settings.completion.max_new_tokens, [door.model_name]))
+        )

@@ -6,7 +6,7 @@ shows may do that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -19,11 +19,11 @@ _STYLE = (
 )
 
 
-def describe(app: FastAPI, max_num_tokens: int) -> dict[str, Any]:
+def describe(app: FastAPI, max_num_tokens: int, model_names: Sequence[str]) -> dict[str, Any]:
     """Return the OpenAPI document.
 
     FastAPI describes its own way of refusing a body, which never leaves this server, and cannot know
-    that ``max_num_tokens`` is the setting's limit of ``max_tokens``.
+    the limit of ``max_tokens`` or the names of the model, which are settings.
     """
     if app.openapi_schema is None:
         document = app.openapi()
@@ -32,9 +32,9 @@ def describe(app: FastAPI, max_num_tokens: int) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
-        for choice in schemas["CompletionBody"]["properties"]["max_tokens"]["anyOf"]:
-            if choice.get("type") == "integer":
-                choice["maximum"] = max_num_tokens
+        fields = schemas["CompletionBody"]["properties"]
+        _branches(fields["max_tokens"])[0]["maximum"] = max_num_tokens
+        _branches(fields["model"])[0]["enum"] = list(model_names)
     assert app.openapi_schema is not None
     return app.openapi_schema
 
@@ -85,8 +85,8 @@ def _fields(document: Mapping[str, Any], name: str) -> str:
     return f"<table><tr><th>Field<th>Type<th>Meaning{''.join(rows)}</table>"
 
 
-def _branches(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    branches: list[Mapping[str, Any]] = [*spec.get("anyOf", [spec])]
+def _branches(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    branches: list[dict[str, Any]] = [*spec.get("anyOf", [spec])]
     return [branch for branch in branches if branch.get("type") != "null"]
 
 

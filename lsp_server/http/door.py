@@ -14,13 +14,13 @@ from completion.types import CancellationToken, CompletionOutcome
 from lsp_server.http.choices import FinishedChoice, PlannedChoice, finish, stopping
 from lsp_server.http.errors import ApiError, try_later
 from lsp_server.http.prompts import PromptTable
-from lsp_server.metrics import Door, Metrics
+from lsp_server.metrics import Door
 from lsp_server.settings import Settings
 from models import registry
 
 if TYPE_CHECKING:  # importing the service loads torch
     from completion.service import CompletionService
-    from lsp_server.host import Lease, ModelHost, ModelProgress
+    from lsp_server.host import ModelHost, ModelProgress
 
 # Beyond these a client is told to come back. Each waits in a thread that editors need too.
 MAX_NUM_REQUESTS = 32
@@ -38,7 +38,7 @@ class Piece:
 class HttpDoor:
     """Serves the clients of one listener. Event loop only."""
 
-    def __init__(self, host: ModelHost, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, host: ModelHost, settings: Settings) -> None:
         """Take a lease on the model that ``settings`` name.
 
         Raises:
@@ -49,16 +49,20 @@ class HttpDoor:
         self.created = int(time.time())
         self.prompts = PromptTable(self._forget)
         self.num_requests = 0
-        self._host, self._metrics = host, metrics
+        self._host = host
         self._running: set[asyncio.Task[CompletionOutcome]] = set()
         self._is_closing = False
-        self._progress: ModelProgress | None = None
         self._take_lease()
+
+    @property
+    def names(self) -> list[str]:
+        """What clients may call the model, its own name first."""
+        return [*dict.fromkeys((self.model_name, self.settings.model.name))]
 
     @property
     def progress(self) -> ModelProgress | None:
         """How far loading is, as it was last told."""
-        return self._progress
+        return self._lease.progress
 
     @property
     def state(self) -> str:
@@ -75,14 +79,14 @@ class HttpDoor:
         """
         if self._is_closing:
             raise stopping()
-        service: CompletionService | None = self._lease.ready
+        service = self._lease.ready
         if service is not None:
             return service
         if not self._lease.is_settled:
             raise try_later(503, "the model is still loading", code="model_loading", after_s=2)
         error = self._lease.error
         if time.monotonic() - self._leased_at > RETRY_LOADING_S:
-            self._release()
+            self._lease.close()
             self._take_lease()
         message = f"the model could not be loaded: {error}"
         raise try_later(503, message, code="model_failed", after_s=int(RETRY_LOADING_S))
@@ -93,7 +97,7 @@ class HttpDoor:
         Raises:
             ApiError: Another model was asked for.
         """
-        if name is None or name in (self.model_name, self.settings.model.name):
+        if name is None or name in self.names:
             return
         message = f"no such model is served here; the one that is: {self.model_name}"
         raise ApiError(404, message, code="model_not_found", param="model")
@@ -164,7 +168,7 @@ class HttpDoor:
             if task.cancelled():
                 raise stopping()
             outcome = task.result()
-            self._metrics.count(outcome, Door.HTTP)
+            self._host.metrics.count(outcome, Door.HTTP)
             finished = finish(choice, outcome)
             if len(finished.text) > len(sent):
                 yield Piece(choice.index, finished.text[len(sent) :])
@@ -179,19 +183,11 @@ class HttpDoor:
         for task in self._running:
             task.cancel()
         self.prompts.clear()
-        self._release()
+        self._lease.close()
 
     def _take_lease(self) -> None:
         self._leased_at = time.monotonic()
-        self._lease: Lease = self._host.lease(self.settings)
-        self._unsubscribe = self._lease.on_progress(self._note)
-
-    def _release(self) -> None:
-        self._unsubscribe()
-        self._lease.close()
-
-    def _note(self, progress: ModelProgress) -> None:
-        self._progress = progress  # from the loader's thread; one assignment
+        self._lease = self._host.lease(self.settings)
 
     def _forget(self, key: str) -> None:
         service = self._lease.ready

@@ -18,7 +18,6 @@ from lsp_server.http.app import create_app, with_layers
 from lsp_server.http.connection import LimitedH11Protocol
 from lsp_server.http.door import HttpDoor
 from lsp_server.http.metrics import HttpMetrics
-from lsp_server.metrics import Metrics
 from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +39,11 @@ class HttpListener:
         self.url = url
         self._door, self._server, self._task = door, server, task
 
+    @property
+    def num_requests(self) -> int:
+        """How many completions are waited for."""
+        return self._door.num_requests
+
     async def close(self) -> None:
         """Cancel what is running, answer it, and close the socket; idempotent."""
         if not self._server.should_exit:
@@ -53,7 +57,6 @@ async def open_listener(
     settings: Settings,
     access: Access,
     port: int,
-    metrics: Metrics,
 ) -> HttpListener:
     """Serve HTTP on the running event loop until ``close``.
 
@@ -62,7 +65,6 @@ async def open_listener(
         settings: What requests default to, and what limits them.
         access: The host name or address to listen on, and the token.
         port: 0 takes a free one.
-        metrics: The figures of this process, which ``/metrics`` shows with the door's own.
 
     Raises:
         BadInputError: The address needs a token and there is none.
@@ -71,12 +73,12 @@ async def open_listener(
     """
     sockets = await _bind(access, port)
     try:
-        door = HttpDoor(host, settings, metrics)
+        door = HttpDoor(host, settings)
     except BaseException:
         _close_all(sockets)
         raise
     own_metrics = HttpMetrics()
-    app = create_app(door, lambda: metrics.render() + own_metrics.render())
+    app = create_app(door, lambda: host.metrics.render() + own_metrics.render())
     server = _Server(
         uvicorn.Config(
             with_layers(app, door, access, own_metrics),

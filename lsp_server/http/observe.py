@@ -11,6 +11,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lsp_server.http.metrics import HttpMetrics
+from lsp_server.logs import client_scope, request_scope
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +47,18 @@ class Observe:
                 message = {**message, "headers": _extended(message["headers"], headers)}
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_headers)
-        finally:
-            self._note(scope, request_id, status, time.perf_counter() - started)
+        with client_scope("http"), request_scope(request_id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                self._note(scope, status, time.perf_counter() - started)
 
-    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.count(method, route, status, seconds)
         logger.info(
-            "request %s: %s %s %d in %.0f ms",
-            request_id,
+            "%s %s: status %d in %.0f ms",
             method,
             quote(scope["path"])[:200],
             status,

@@ -6,8 +6,8 @@ import asyncio
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,11 +17,10 @@ import pytest
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.service import CompletionService
-from completion.types import CancellationToken
+from lsp_server.host import ModelHost
 from lsp_server.http.access import Access
 from lsp_server.http.listener import HttpListener, open_listener
-from lsp_server.metrics import Metrics
-from lsp_server.settings import Settings
+from lsp_server.settings import HttpSettings, Settings
 
 TESTS = Path(__file__).parents[2]
 MAX_BODY_MB = 1
@@ -39,67 +38,6 @@ def _fixtures_of(folder: str) -> Any:
 
 _completion = _fixtures_of("completion")
 tiny_tokenizer, tiny_model = _completion.tiny_tokenizer, _completion.tiny_model
-
-
-@dataclass(frozen=True)
-class HttpS:
-    host: str = "127.0.0.1"
-    port: int = 7417
-    token: str = ""
-    max_body_mb: int = 8
-
-
-@dataclass(frozen=True)
-class S(Settings):
-    http: HttpS = field(default_factory=HttpS)
-
-
-class FakeLease:
-    """Keeps the contract of ``lsp_server.host.Lease`` around a service that a test sets."""
-
-    def __init__(self, host: FakeHost, settings: Settings) -> None:
-        self._host, self.settings = host, settings
-        self._pool = ThreadPoolExecutor(64)
-
-    @property
-    def ready(self) -> Any:
-        return self._host.service
-
-    @property
-    def is_settled(self) -> bool:
-        return self._host.service is not None or self._host.error is not None
-
-    @property
-    def error(self) -> Exception | None:
-        return self._host.error
-
-    async def run(self, work: Callable[[CancellationToken], Any]) -> Any:
-        token = CancellationToken()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, token)
-        finally:
-            token.cancel()
-
-    def on_progress(self, callback: Callable[[Any], None]) -> Callable[[], None]:
-        self._host.listeners.append(callback)
-        return lambda: self._host.listeners.remove(callback)
-
-    def close(self) -> None:
-        self._host.num_leases -= 1
-        self._pool.shutdown(wait=False)
-
-
-class FakeHost:
-    """Hands out leases on ``service``; None: it is loading, unless there is an ``error``."""
-
-    def __init__(self, service: Any = None, error: Exception | None = None) -> None:
-        self.service, self.error = service, error
-        self.listeners: list[Callable[[Any], None]] = []
-        self.num_leases = 0
-
-    def lease(self, settings: Settings) -> Any:
-        self.num_leases += 1
-        return FakeLease(self, settings)
 
 
 class LoopThread:
@@ -120,12 +58,34 @@ class LoopThread:
         self.loop.close()
 
 
+class _Kept:
+    """A service that outlives its host: tests share it, or look at it afterwards."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    def close(self) -> None: ...
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
+    """Poll until ``holds()``, or fail."""
+    poll = threading.Event()
+    for _ in range(int(timeout_s / 0.005)):
+        if holds():
+            return
+        poll.wait(0.005)
+    raise AssertionError("it did not happen in time")
+
+
 @dataclass
 class Running:
     """A listener and what a test needs to talk to it."""
 
     listener: HttpListener
-    host: FakeHost
+    host: ModelHost
     threads: LoopThread
     token: str = ""
 
@@ -159,6 +119,7 @@ class Running:
 
     def close(self) -> None:
         self.threads.run(self.listener.close())
+        self.host.close()
 
 
 Serve = Callable[..., Running]
@@ -166,7 +127,7 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def serve(threads: LoopThread) -> Iterator[Serve]:
-    """Return ``serve(service_or_host, token=..., settings=...)``: a listener that is open."""
+    """Return ``serve(service, token=...)``: a server that is ready, unless it gets a ``build``."""
     yield from _serving(threads)
 
 
@@ -174,13 +135,20 @@ def _serving(threads: LoopThread) -> Iterator[Serve]:
     running: list[Running] = []
 
     def start(
-        service: Any = None, *, token: str = "", address: str = "127.0.0.1", settings: Any = None
+        service: Any = None,
+        *,
+        build: Callable[..., Any] | None = None,
+        token: str = "",
+        address: str = "127.0.0.1",
     ) -> Running:
-        host = service if isinstance(service, FakeHost) else FakeHost(service)
-        settings = settings or S(http=HttpS(max_body_mb=MAX_BODY_MB))
-        opened = open_listener(host, settings, Access(address, token), 0, Metrics())  # type: ignore[arg-type]
-        running.append(Running(threads.run(opened), host, threads, token))
-        return running[-1]
+        settings = Settings(http=HttpSettings(max_body_mb=MAX_BODY_MB))
+        host = ModelHost(build or (lambda *_: _Kept(service)))
+        opened = open_listener(host, settings, Access(address, token), 0)
+        server = Running(threads.run(opened), host, threads, token)
+        running.append(server)
+        if build is None:
+            wait_until(lambda: server.get("/health").is_success)
+        return server
 
     yield start
     for one in running:
@@ -200,7 +168,7 @@ def tiny_service(tiny_model: Any) -> Iterator[CompletionService]:
     config = CompletionConfig(
         prompt=PromptConfig(max_num_tokens=256), engine=EngineConfig(max_new_tokens=256)
     )
-    service = CompletionService(replace(tiny_model, name="qwen2.5-coder-0.5b"), config)
+    service = CompletionService(tiny_model, config)
     yield service
     service.close()
 
@@ -210,8 +178,3 @@ def tiny(threads: LoopThread, tiny_service: CompletionService) -> Iterator[Runni
     """A server around the random network, the same for all tests."""
     for serve in _serving(threads):
         yield serve(tiny_service)
-
-
-@pytest.fixture
-def make_host() -> type[FakeHost]:
-    return FakeHost

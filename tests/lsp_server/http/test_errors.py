@@ -10,6 +10,17 @@ import httpx
 import pytest
 
 from completion.types import CompletionRequest, NoSuggestion, NoSuggestionReason
+from models.progress import Progress
+
+
+def wait_until(holds: Any) -> None:
+    """Poll until ``holds()``, or fail."""
+    poll = threading.Event()
+    for _ in range(4000):
+        if holds():
+            return
+        poll.wait(0.005)
+    raise AssertionError("it did not happen in time")
 
 
 def check_error(response: Any, status: int, code: str, param: str | None, *told: str) -> None:
@@ -157,26 +168,46 @@ def test_only_json_is_taken(tiny: Any) -> None:
     assert tiny.request("POST", "/v1/completions", content=body, headers=headers).is_success
 
 
-def test_while_the_model_loads_clients_are_told_to_come_back(serve: Any, make_host: Any) -> None:
-    from types import SimpleNamespace
+def test_while_the_model_loads_clients_are_told_to_come_back(serve: Any, make_service: Any) -> None:
+    fetched = threading.Event()
 
-    host = make_host()
-    server = serve(host)
+    def build(_settings: Any, progress: Any) -> Any:
+        progress(Progress("fetching", 1, 4))
+        assert fetched.wait(30)
+        return make_service()
+
+    server = serve(build=build)
+    wait_until(lambda: server.get("/health").json()["progress"] is not None)
     for stream in (False, True):
         response = server.post({"prompt": "a", "stream": stream})
         check_error(response, 503, "model_loading", None, "loading")
         assert int(response.headers["retry-after"]) >= 1
-    host.listeners[0](SimpleNamespace(stage="fetching", fraction=0.25, text="fetching"))
     health = server.get("/health")
     assert health.status_code == 503
     assert health.json()["progress"] == {"stage": "fetching", "fraction": 0.25}
     assert server.get("/v1/models").is_success
+    fetched.set()
+    wait_until(lambda: server.get("/health").is_success)
+    assert server.post({"prompt": "a"}).is_success
 
 
-def test_a_model_that_cannot_be_loaded_is_named(serve: Any, make_host: Any) -> None:
-    server = serve(make_host(error=OSError("the disk is full")))
+def test_a_model_that_cannot_be_loaded_is_named_and_tried_again(
+    serve: Any, make_service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = iter([OSError("the disk is full"), make_service()])
+
+    def build(*_: Any) -> Any:
+        service = next(services)
+        if isinstance(service, OSError):
+            raise service
+        return service
+
+    server = serve(build=build)
+    wait_until(lambda: server.get("/health").json()["status"] == "failed")
     check_error(server.post({"prompt": "a"}), 503, "model_failed", None, "the disk is full")
-    assert server.get("/health").json()["status"] == "failed"
+    monkeypatch.setattr("lsp_server.http.door.RETRY_LOADING_S", 0.0)
+    server.post({"prompt": "a"})
+    wait_until(lambda: server.get("/health").is_success)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -254,16 +285,6 @@ def test_beyond_a_number_clients_are_told_to_come_back(
     assert server.post({"prompt": "b"}).is_success
 
 
-def wait_until(holds: Any, timeout_s: float = 20) -> None:
-    """Poll until ``holds()``, or fail."""
-    poll = threading.Event()
-    for _ in range(int(timeout_s / 0.005)):
-        if holds():
-            return
-        poll.wait(0.005)
-    raise AssertionError("it did not happen in time")
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_goes_away_frees_the_engine(
     serve: Any, make_service: Any, stream: bool
@@ -306,5 +327,5 @@ def test_closing_answers_what_is_running_and_gives_the_lease_back(
     server.close()
     waiting.join()
     check_error(answers[0], 503, "stopping", None)
-    assert server.host.num_leases == 0
+    assert [status.num_clients for status in server.host.status()] == [0]
     assert len(service.forgotten) == 1
