@@ -72,13 +72,18 @@ def clean_environment(home: Path) -> list[str]:
     return ["env", "-i", "LANG=C.UTF-8", *(f"{name}={value}" for name, value in kept.items())]
 
 
+def server_words(*words: str, home: Path) -> dict[str, Any]:
+    """Return how an editor starts ``fimble *words``, and the options it sends."""
+    return {"command": [*clean_environment(home), *FIMBLE, *words], "options": OPTIONS}
+
+
 class Neovim:
     """A Neovim with a screen, typed into by keys and looked at as a person would."""
 
     COLUMNS, ROWS = 100, 30
 
-    def __init__(self, command: Command, server: Command, home: Path) -> None:
-        wanted = json.dumps({"command": server, "options": OPTIONS})
+    def __init__(self, command: Command, server: dict[str, Any], home: Path) -> None:
+        wanted = json.dumps(server)
         words = [*clean_environment(home), f"EDITOR_TEST_SERVER={wanted}", *command]
         flags = ["--embed", "-n", "-i", "NONE", "-u", str(HERE / "init.lua")]
         self.home = home
@@ -205,7 +210,7 @@ def start_neovim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNeov
     def start(*words: str, home: Path | None = None, name: str = "neovim") -> Neovim:
         command = editor_command(name)
         home = home or tmp_path_factory.mktemp("n")
-        started.append(Neovim(command, [*FIMBLE, *words], home))
+        started.append(Neovim(command, server_words(*words, home=home), home))
         return started[-1]
 
     yield start
@@ -216,3 +221,18 @@ def start_neovim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNeov
 @pytest.fixture(scope="session", name="until")
 def _until() -> Callable[[Callable[[], T], str], T]:
     return until
+
+
+@pytest.fixture(scope="session", name="editor_command")
+def _editor_command() -> Callable[[str], Command]:
+    return editor_command
+
+
+@pytest.fixture(scope="session", name="server_words")
+def _server_words() -> Callable[..., dict[str, Any]]:
+    return server_words
+
+
+@pytest.fixture(scope="session", name="clean_environment")
+def _clean_environment() -> Callable[[Path], list[str]]:
+    return clean_environment
