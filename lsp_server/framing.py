@@ -38,6 +38,7 @@ class FrameDecoder:
         self.max_body_bytes = max_body_bytes
         self._buffer = bytearray()
         self._num_body_bytes: int | None = None
+        self._is_lost = False  # in bytes that belong to no message
 
     def feed(self, chunk: bytes) -> Iterator[bytes | BrokenFrame]:
         """Take in ``chunk`` and yield what it completed, in the order of the stream."""
@@ -57,8 +58,13 @@ class FrameDecoder:
         return body
 
     def _read_header(self) -> BrokenFrame | None:
-        """Set the body's length if a whole header stands at the front of the buffer."""
-        end = _BLOCK_END.search(self._buffer)
+        """Set the body's length if a whole header stands at the front of the buffer.
+
+        What is decided depends on the stream alone, never on how much of it has arrived.
+        """
+        if self._is_lost and not self._find_length():
+            return None
+        end = _BLOCK_END.search(self._buffer, 0, _MAX_HEADER_BYTES)
         if end is None:
             return self._drop_endless_header()
         header = bytes(self._buffer[: end.start()])
@@ -75,10 +81,19 @@ class FrameDecoder:
         return None
 
     def _drop_endless_header(self) -> BrokenFrame | None:
-        if len(self._buffer) <= _MAX_HEADER_BYTES:
+        if len(self._buffer) < _MAX_HEADER_BYTES:
             return None
-        self._skip_to_length(len(self._buffer) - len(b"content-length:"))
+        self._is_lost = True
+        del self._buffer[:1]  # perhaps the first of a name that led nowhere
         return BrokenFrame(f"a header longer than {_MAX_HEADER_BYTES} bytes")
+
+    def _find_length(self) -> bool:
+        """Drop everything before the next ``Content-Length``; returns whether there is one."""
+        name = _LENGTH_NAME.search(self._buffer)
+        self._is_lost = name is None
+        num_dropped = name.start() if name else len(self._buffer) - len(b"content-length")
+        del self._buffer[: max(0, num_dropped)]
+        return name is not None
 
     def _skip_to_length(self, num_bytes: int) -> None:
         """Drop ``num_bytes``, or fewer where a ``Content-Length`` stands among them.

@@ -30,6 +30,27 @@ def test_frames_survive_any_cutting_of_the_stream(bodies: list[bytes], sizes: li
     assert found == bodies
 
 
+_PIECES = (
+    frame(b"{}"), frame(b"a" * 5000), frame(b"x\r\n\r\nContent-Length: 1\r\n\r\n"),
+    b"Content-Length: 3\n\nabc", b"Content-Length: ", b"Content-", b"length:", b"\r\n", b"\n\r", b"\n",
+    b"Content-Length: x\r\n\r\n", b"Foo: 1\r\n\r\n", b"\x00" * 5000, b"x" * 9000, b"\r\n\r\n",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=8), st.lists(st.integers(1, 9000), min_size=1))
+def test_any_stream_gives_the_same_frames_however_it_is_cut(
+    pieces: list[bytes], sizes: list[int]
+) -> None:
+    """Fuzzing, seed 204: noise was reported once for each piece in which it arrived."""
+    stream = b"".join(pieces)
+    decoder, found, start, turn = FrameDecoder(), [], 0, 0
+    while start < len(stream):
+        size = sizes[turn % len(sizes)]
+        found += decoder.feed(stream[start : start + size])
+        start, turn = start + size, turn + 1
+    assert found == list(FrameDecoder().feed(stream))
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_decoder_fail(garbage: bytes) -> None:
     list(FrameDecoder().feed(garbage + b"\r\n\r\n" + frame(b"{}")))
