@@ -74,6 +74,7 @@ check: $(TEST_INSTALLED)
 
 test: check
 	$(BIN)/fimble models pull
+	$(BIN)/python tests/editors/install.py $(PIP_FLAGS)
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
 bench: $(TEST_INSTALLED)

@@ -5,6 +5,7 @@
 ;; prints what became of the buffer as JSON.
 
 (require 'eglot)
+(require 'json)
 (require 'python)
 
 (let* ((task (json-parse-string (getenv "EDITOR_TEST_TASK") :array-type 'list :object-type 'plist
@@ -36,10 +37,9 @@
         (delete-region (nth 0 found) (point))
         (insert picked)
         (funcall (plist-get (nthcdr 3 found) :exit-function) picked 'finished))
-      (princ (json-serialize
+      (princ (json-encode
               (list :positionEncoding
                     (plist-get (eglot--capabilities server) :positionEncoding)
-                    :hasGhostText (if (plist-get (eglot--capabilities server) :inlineCompletionProvider) t :false)
                     :items (vconcat (mapcar #'substring-no-properties items))
                     :text (buffer-substring-no-properties (point-min) (point-max))))))
     (set-buffer-modified-p nil)
