@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
@@ -16,9 +14,11 @@ from lsp_server.commands.flags import (
     flag_options,
     resolve_settings,
 )
+from lsp_server.errors import BadInputError, BadSettingError
 from lsp_server.options import from_environment
 from lsp_server.settings import Settings
 from models import registry
+from models.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from completion.service import CompletionService
@@ -45,6 +45,24 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until the client sends ``exit`` or goes away."""
+    if arguments.standalone:
+        return _serve_here(arguments)
+    if sys.platform == "win32":
+        raise BadInputError("there is no daemon on Windows; use fimble lsp --standalone")
+    flags = flag_options(arguments)
+    if flags.problems:
+        raise BadSettingError("; ".join(problem.message for problem in flags.problems))
+    registry.resolve(str(flags.values.get("model.name", DEFAULT_MODEL)))
+    from lsp_server.proxy.serve import serve_editor
+
+    return serve_editor(flags.values)
+
+
+def _serve_here(arguments: argparse.Namespace) -> int:
+    """Serve with the model in this process."""
+    import asyncio
+    import logging
+
     # Bad flags and variables are refused here, before a client waits for an answer.
     registry.resolve(resolve_settings(arguments).model.name)
     from lsp_server.host import ModelHost

@@ -1,0 +1,1 @@
+"""The process between one editor and the daemon: forwards messages, outlives the daemon."""
