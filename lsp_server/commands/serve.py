@@ -8,18 +8,21 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lsp_server import version
 from lsp_server.commands.flags import (
     add_log_flags,
     add_model_flags,
     add_setting,
+    flag_options,
     resolve_settings,
 )
 from lsp_server.errors import BadInputError, NotReadableError
-from lsp_server.settings import Settings
+from lsp_server.settings import HttpSettings, Settings
 from models import registry
 
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from lsp_server.host import ModelHost
     from models.progress import ProgressCallback
 
-EXIT_INTERRUPTED = 130
 _MAX_TOKEN_FILE_BYTES = 4096
 
 
@@ -55,9 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.token_file is not None:
         http = replace(settings.http, token=read_token(Path(arguments.token_file)))
         settings = replace(settings, http=http)
-    if arguments.standalone:
+    if arguments.standalone or sys.platform == "win32":
         return _serve_here(settings)
-    raise NotImplementedError
+    return _serve_from_daemon(settings.http, flag_options(arguments).values)
 
 
 def read_token(path: Path) -> str:
@@ -82,6 +84,35 @@ def read_token(path: Path) -> str:
     return text
 
 
+def _serve_from_daemon(http: HttpSettings, flags: Mapping[str, object]) -> int:
+    """Ask the daemon to listen; it goes on for as long as the connection lasts."""
+    from lsp_server.commands.daemon import daemon_paths
+    from lsp_server.daemon import launch
+    from lsp_server.daemon.client import ControlClient, DaemonFailedError
+    from lsp_server.daemon.hello import Hello, Role, new_client_id
+
+    variables = {name: value for name, value in os.environ.items() if name.startswith("FIMBLE_")}
+    hello = Hello(
+        version.current(),
+        Role.CONTROL,
+        new_client_id(),
+        directory=os.getcwd(),
+        environment=variables,
+        flags=flags,
+    )
+    connection = launch.find_or_start(daemon_paths(), hello, os.environ)
+    wanted = {"host": http.host, "port": http.port, "token": http.token or None}
+    with ControlClient(connection) as client:
+        _announce(client.request("serve", wanted)["url"])
+        connection.settimeout(None)
+        try:
+            while connection.recv(4096):  # nothing is expected but the end
+                pass
+        except KeyboardInterrupt:
+            return 0
+    raise DaemonFailedError("the daemon has ended, and its HTTP server with it")
+
+
 def _serve_here(settings: Settings) -> int:
     from lsp_server.host import ModelHost
 
@@ -93,8 +124,8 @@ def _serve_here(settings: Settings) -> int:
     if is_still_loading:
         # Loading cannot be interrupted, and an interpreter that ends waits for its threads.
         logging.shutdown()
-        os._exit(EXIT_INTERRUPTED)
-    return EXIT_INTERRUPTED
+        os._exit(0)
+    return 0
 
 
 async def _until_interrupted(host: ModelHost, settings: Settings) -> None:
