@@ -9,12 +9,16 @@ What an item looks like was decided by the clients:
   the text was made for what stands on both sides of the cursor, so there is only one way to take
   it. A client's habit of replacing the rest of a word must not change it.
 * The list is always incomplete: typing on asks again, and most of that comes from the cache.
-* Several lines are plain text that the client must not indent anew. The label shows the first one,
-  the documentation all of them: Neovim before 0.12 inserts the first line alone.
+* The text is plain, and the client must not indent its lines anew. The label shows the first one,
+  the documentation all of them.
+* Neovim is the exception. Before 0.12, where it has no ghost text, its own completion inserts of
+  plain text the first word alone, but a snippet whole. There the same text goes as a snippet
+  without placeholders, less the indentation that the editor adds to each line of one.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from lsprotocol import types
@@ -33,10 +37,11 @@ class ListAbilities:
 
     insert_replace: bool = False
     insert_text_mode: bool = False
+    needs_snippets: bool = False
 
     @classmethod
-    def of(cls, capabilities: types.ClientCapabilities) -> ListAbilities:
-        """Return what ``capabilities`` claim."""
+    def of(cls, capabilities: types.ClientCapabilities, client_name: str) -> ListAbilities:
+        """Return what ``capabilities`` claim, and what is known of the client ``client_name``."""
         completion = capabilities.text_document and capabilities.text_document.completion
         item = completion.completion_item if completion else None
         if item is None:
@@ -45,6 +50,7 @@ class ListAbilities:
         return cls(
             insert_replace=item.insert_replace_support is True,
             insert_text_mode=modes is not None and types.InsertTextMode.AsIs in modes.value_set,
+            needs_snippets=client_name == "Neovim" and item.snippet_support is True,
         )
 
 
@@ -66,23 +72,34 @@ def to_list(
     anchor = max(anchor, placed.line_start)
     span = placed.range_from(anchor, encoding)
     typed = placed.text_from(anchor)
+    indent = _indentation(view.document.snapshot.text, placed.line_start)
     items = [
-        types.CompletionItem(
-            label=_label(typed + text),
-            kind=types.CompletionItemKind.Text,
-            detail="fimble",
-            documentation=typed + text if "\n" in text else None,
-            preselect=rank == 0,
-            sort_text=f"{rank:04d}",
-            filter_text=typed + text,
-            insert_text_format=types.InsertTextFormat.PlainText,
-            insert_text_mode=types.InsertTextMode.AsIs if abilities.insert_text_mode else None,
-            text_edit=_edit(typed + text, span, abilities),
-            command=accepted_command(suggestion),
-        )
-        for rank, text in enumerate(placed.texts)
+        _item(rank, typed + text, span, indent, abilities) for rank, text in enumerate(placed.texts)
     ]
+    for item in items:
+        item.command = accepted_command(suggestion)
     return types.CompletionList(is_incomplete=True, items=items)
+
+
+def _item(
+    rank: int, text: str, span: types.Range, indent: str, abilities: ListAbilities
+) -> types.CompletionItem:
+    snippet = _snippet(text, indent) if abilities.needs_snippets else None
+    is_plain = snippet is None
+    as_is = types.InsertTextMode.AsIs if abilities.insert_text_mode and is_plain else None
+    formats = types.InsertTextFormat
+    return types.CompletionItem(
+        label=_label(text),
+        kind=types.CompletionItemKind.Text,
+        detail="fimble",
+        documentation=text if "\n" in text else None,
+        preselect=rank == 0,
+        sort_text=f"{rank:04d}",
+        filter_text=text,
+        insert_text_format=formats.PlainText if is_plain else formats.Snippet,
+        insert_text_mode=as_is,
+        text_edit=_edit(text if snippet is None else snippet, span, abilities),
+    )
 
 
 def _edit(
@@ -91,6 +108,26 @@ def _edit(
     if abilities.insert_replace:
         return types.InsertReplaceEdit(new_text=text, insert=span, replace=span)
     return types.TextEdit(span, text)
+
+
+def _snippet(text: str, indent: str) -> str | None:
+    """Return ``text`` as a snippet for an editor that adds ``indent`` to all lines but the first.
+
+    ``None`` if a line is indented less than that: taking indentation away cannot be told.
+    """
+    first, *rest = text.split("\n")
+    if any(line.strip() and not line.startswith(indent) for line in rest):
+        return None
+    lines = [first, *(line.removeprefix(indent) for line in rest)]
+    return re.sub(r"[\\$}]", r"\\\g<0>", "\n".join(lines))
+
+
+def _indentation(text: str, line_start: int) -> str:
+    """Return the blanks that the line at ``line_start`` begins with."""
+    end = line_start
+    while end < len(text) and text[end] in " \t":
+        end += 1
+    return text[line_start:end]
 
 
 def _label(text: str) -> str:

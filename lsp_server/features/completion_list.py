@@ -33,6 +33,6 @@ async def completion(
     answer = await complete(ls, params.text_document.uri, params.position, params.context)
     if answer is None:
         return types.CompletionList(is_incomplete=True, items=[])
-    abilities = ListAbilities.of(ls.protocol.client_capabilities)
+    abilities = ListAbilities.of(ls.protocol.client_capabilities, ls.client_name)
     encoding = ls.session.encoding
     return to_list(answer.suggestion, answer.request, answer.view, encoding, abilities)

@@ -222,3 +222,32 @@ async def test_columns_are_counted_in_the_units_that_were_agreed(
     start = column_of_cursor - 3
     assert item["textEdit"]["range"] == column(0, start, column_of_cursor)
     assert item["textEdit"]["newText"] == "x_1a + b"
+
+
+@pytest.mark.parametrize(
+    ("text", "inserted", "text_format"),
+    [
+        ("1", "1", 2),
+        ("f(${1}, '\\\\')", r"f(\${1\}, '\\\\')", 2),
+        ("1\n    y = 2\n\n        z", "1\ny = 2\n\n    z", 2),
+        ("1\ny = $2", "1\ny = $2", 1),
+    ],
+)
+async def test_neovim_gets_a_snippet_as_it_cuts_plain_text_at_the_first_blank(
+    connected: Connect,
+    initialize: Initialize,
+    service: Any,
+    text: str,
+    inserted: str,
+    text_format: int,
+) -> None:
+    item_support = {"completionItem": {"snippetSupport": True}}
+    capabilities = {"textDocument": {"completion": item_support}}
+    service.text = text
+    async with connected(**WAIT) as client:
+        neovim = {"name": "Neovim", "version": "0.11.4"}
+        await initialize(client, capabilities=capabilities, clientInfo=neovim)
+        client.open("    x = ")
+        (item,) = (await client.response(ask(client, 0, 8)))["result"]["items"]
+    assert (item["textEdit"]["newText"], item["insertTextFormat"]) == (inserted, text_format)
+    assert item["filterText"] == text
