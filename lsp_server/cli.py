@@ -26,6 +26,7 @@ COMMANDS = {
     "lsp": "serve an editor over standard input and output",
     "serve": "serve the model over HTTP, as OpenAI's completions",
     "daemon": "start, stop and look at the process that owns the models",
+    "config": "show the settings and where they come from, trust a project's file",
     "models": "list, fetch, check and remove models",
     "doctor": "say what works on this machine and what is missing",
 }

@@ -7,6 +7,7 @@ FimbleError
 │   └── BadSettingError      a setting has an impossible value
 ├── UnknownDocumentError     a client speaks of a document it has not opened
 ├── RuntimeFolderError       the daemon's folder is not private, or cannot be
+├── TrustStoreError      the record of trusted projects cannot be read or written
 ├── DaemonStartError         no daemon can be had
 └── BadHelloError            the other end of a socket does not speak as fimble does
 
@@ -40,6 +41,10 @@ class BadPositionError(BadInputError):
 
 class BadSettingError(BadInputError):
     """A setting's name or value is not among the allowed ones."""
+
+
+class TrustStoreError(FimbleError):
+    """The record of trusted projects cannot be read, is damaged, or cannot be written."""
 
 
 class UnknownDocumentError(FimbleError):

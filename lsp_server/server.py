@@ -30,11 +30,15 @@ from lsp_server.host import Lease, ModelHost, service_key
 from lsp_server.options import Options, Problem, resolve
 from lsp_server.outcomes import LastOutcomes
 from lsp_server.pace import Pace
+from lsp_server.projects import Projects
 from lsp_server.protocol import FimbleProtocol
 from lsp_server.session import Session
+from lsp_server.settings import Settings
+from lsp_server.trust import TrustStore
 
 logger = logging.getLogger(__name__)
 
+_NOTHING = Options({})
 
 # The completion list is not among them: it is for some clients only.
 _FEATURES = (configuration, text_sync, notebook_sync, workspace, inline_completion, commands, why)
@@ -43,14 +47,21 @@ _FEATURES = (configuration, text_sync, notebook_sync, workspace, inline_completi
 class FimbleLanguageServer(LanguageServer):
     """One client's connection.
 
-    ``environment`` and ``flags`` outrank whatever the client sends. ``owner`` tells this client's
+    ``environment`` and ``flags`` outrank whatever the client sends, which outranks the files:
+    that of the ``user`` and those of the open folders. ``owner`` tells this client's
     documents from those of others with the same name.
     """
 
     protocol: FimbleProtocol
 
     def __init__(
-        self, host: ModelHost, environment: Options, flags: Options, owner: str = ""
+        self,
+        host: ModelHost,
+        environment: Options,
+        flags: Options,
+        owner: str = "",
+        *,
+        user: Options = _NOTHING,
     ) -> None:
         super().__init__(
             "fimble",
@@ -68,18 +79,46 @@ class FimbleLanguageServer(LanguageServer):
         self.pace = Pace()
         self.initialization = Options({})
         self.configuration = Options({})
-        self._environment, self._flags = environment, flags
-        self.settings, _ = resolve(environment, flags)
+        self.projects = Projects(TrustStore())
+        self._user, self._environment, self._flags = user, environment, flags
+        self._settings_by_folder: dict[str | None, Settings] = {}
+        self._told: list[Problem] = []
+        self.settings = self._resolve(None)
         self.last_outcomes = LastOutcomes()
         for feature in _FEATURES:
             feature.register(self)
 
-    def resolve_settings(self) -> tuple[Problem, ...]:
-        """Take over what the client sent last and return what was wrong with it."""
-        self.settings, _ = resolve(
-            self.initialization, self.configuration, self._environment, self._flags
-        )
-        return (*self.initialization.problems, *self.configuration.problems)
+    def take_over_settings(self) -> None:
+        """Use what client and files say now, with another model if they name one.
+
+        What is wrong there is told once.
+        """
+        for problem in self._resolve_all():
+            logger.warning("%s", problem.message)
+            self.show_warning(f"fimble: {problem.message}")
+        self.start_loading()
+
+    def _resolve_all(self) -> tuple[Problem, ...]:
+        self._settings_by_folder.clear()
+        self.settings = self._resolve(self.projects.first)
+        sources = (self._user, self.initialization, self.configuration)
+        problems = [problem for source in sources for problem in source.problems]
+        new = [problem for problem in problems if problem not in self._told]
+        self._told = problems
+        return (*new, *self.projects.take_problems())
+
+    def settings_for(self, path: str | None) -> Settings:
+        """Return the settings of the document at ``path``; one without a path has the client's."""
+        if path is None:
+            return self.settings
+        folder = self.projects.folder_of(path)
+        if folder not in self._settings_by_folder:
+            self._settings_by_folder[folder] = self._resolve(folder)
+        return self._settings_by_folder[folder]
+
+    def _resolve(self, folder: str | None) -> Settings:
+        sent = (self.initialization, self.configuration, self._environment, self._flags)
+        return resolve(self._user, self.projects.layer(folder), *sent).settings
 
     @property
     def background(self) -> Lease:

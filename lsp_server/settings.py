@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Annotated, cast, get_type_hints
 
 from completion.types import NoSuggestionReason
-from models.registry import DEFAULT_MODEL
+from models.registry import DEFAULT_MODEL, registered_models
 
 
 class Device(StrEnum):
@@ -50,32 +50,79 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class Reach(StrEnum):
+    """Whom the choice of a setting concerns.
+
+    ``document``: one request, so folders of a workspace may differ. ``project``: the model that a
+    client gets. ``machine``: files, programs, the network or this user's other projects.
+    """
+
+    DOCUMENT = "document"
+    PROJECT = "project"
+    MACHINE = "machine"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What a setting means and which values it may take, bounds included.
 
-    An ``optional`` setting may be empty, which its ``meaning`` explains.
+    An ``optional`` setting may be empty, which its ``meaning`` explains. What reaches the machine
+    counts from a project's file only where the user trusts that file, except for ``free`` values;
+    a new setting does so unless it says otherwise. Text that ``may_be_path`` is relative to where
+    it is written. A ``secret`` is never shown.
     """
 
     meaning: str
     minimum: float | None = None
     maximum: float | None = None
     optional: bool = False
+    reach: Reach = Reach.MACHINE
+    free: frozenset[object] = frozenset()
+    may_be_path: bool = False
+    secret: bool = False
+
+    def needs_trust(self, value: object) -> bool:
+        """Whether a project's file may set ``value`` only if the user trusts it."""
+        return self.reach is Reach.MACHINE and value not in self.free
+
+
+_DOCUMENT, _PROJECT = Reach.DOCUMENT, Reach.PROJECT
+_KNOWN_MODELS = frozenset[object]({"default", *registered_models()})
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which weights, and how they are run."""
 
-    name: Annotated[str, Rule("a registry name, a hub id, a folder or a GGUF file")] = DEFAULT_MODEL
-    device: Annotated[Device, Rule("where the model runs")] = Device.AUTO
-    precision: Annotated[Precision, Rule("how the weights are kept")] = Precision.AUTO
+    name: Annotated[
+        str,
+        Rule(
+            "a registry name, a hub id, a folder or a GGUF file",
+            free=_KNOWN_MODELS,
+            may_be_path=True,
+        ),
+    ] = DEFAULT_MODEL
+    device: Annotated[Device, Rule("where the model runs", reach=_PROJECT)] = Device.AUTO
+    precision: Annotated[Precision, Rule("how the weights are kept", reach=_PROJECT)] = (
+        Precision.AUTO
+    )
     cache_dir: Annotated[
-        str, Rule("where weights are kept; empty: the user's cache folder", optional=True)
+        str,
+        Rule(
+            "where weights are kept; empty: the user's cache folder",
+            optional=True,
+            may_be_path=True,
+        ),
     ] = ""
-    offline: Annotated[bool, Rule("never fetch weights, use what is there")] = False
+    offline: Annotated[
+        bool, Rule("never fetch weights, use what is there", free=frozenset({True}))
+    ] = False
     compile: Annotated[
-        bool, Rule("fuse small operations with torch.compile; needs a C++ compiler, slow to start")
+        bool,
+        Rule(
+            "fuse small operations with torch.compile; needs a C++ compiler, slow to start",
+            free=frozenset({False}),
+        ),
     ] = False
     num_threads: Annotated[
         int, Rule("CPU threads of the model; 0: as many as there are cores", 0, 1024)
@@ -86,40 +133,72 @@ class ModelSettings:
 class CompletionSettings:
     """What is suggested, and how long it may take."""
 
-    enabled: Annotated[bool, Rule("whether the editor gets suggestions at all")] = True
+    enabled: Annotated[
+        bool, Rule("whether the editor gets suggestions at all", reach=_DOCUMENT)
+    ] = True
     disabled_languages: Annotated[
         tuple[str, ...],
-        Rule("language ids without suggestions, separated by commas", optional=True),
+        Rule(
+            "language ids without suggestions, separated by commas", optional=True, reach=_DOCUMENT
+        ),
     ] = ()
-    max_new_tokens: Annotated[int, Rule("tokens of one suggestion at most", 1, 4096)] = 256
+    # Of the project: the cache is built with room for that many.
+    max_new_tokens: Annotated[
+        int, Rule("tokens of one suggestion at most", 1, 4096, reach=_PROJECT)
+    ] = 256
     deadline_ms: Annotated[
-        float, Rule("in the editor, milliseconds until what is ready is shown", 10, 600_000)
+        float,
+        Rule(
+            "in the editor, milliseconds until what is ready is shown", 10, 600_000, reach=_DOCUMENT
+        ),
     ] = 1500.0
-    num_candidates: Annotated[int, Rule("alternatives to offer", 1, 16)] = 1
-    temperature: Annotated[float, Rule("0: always the likeliest token", 0, 2)] = 0.0
-    top_p: Annotated[float, Rule("sample from the likeliest tokens up to this mass", 0.01, 1)] = 1.0
-    top_k: Annotated[int, Rule("sample from so many tokens; 0: from all", 0, 1_000_000)] = 0
+    num_candidates: Annotated[int, Rule("alternatives to offer", 1, 16, reach=_DOCUMENT)] = 1
+    temperature: Annotated[float, Rule("0: always the likeliest token", 0, 2, reach=_DOCUMENT)] = (
+        0.0
+    )
+    top_p: Annotated[
+        float, Rule("sample from the likeliest tokens up to this mass", 0.01, 1, reach=_DOCUMENT)
+    ] = 1.0
+    top_k: Annotated[
+        int, Rule("sample from so many tokens; 0: from all", 0, 1_000_000, reach=_DOCUMENT)
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSettings:
     """How much of what the model sees, in tokens and in shares of them."""
 
-    max_num_tokens: Annotated[int, Rule("tokens of a prompt at most", 64, 131_072)] = 2048
-    suffix_share: Annotated[float, Rule("of it for the text behind the cursor", 0, 0.45)] = 0.25
-    context_share: Annotated[float, Rule("of it for code of other files", 0, 0.45)] = 0.25
+    max_num_tokens: Annotated[
+        int, Rule("tokens of a prompt at most", 64, 131_072, reach=_PROJECT)
+    ] = 2048
+    suffix_share: Annotated[
+        float, Rule("of it for the text behind the cursor", 0, 0.45, reach=_PROJECT)
+    ] = 0.25
+    context_share: Annotated[
+        float, Rule("of it for code of other files", 0, 0.45, reach=_PROJECT)
+    ] = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """How the model is run; parts that can be switched off."""
 
-    max_num_sessions: Annotated[int, Rule("documents whose cache is kept at once", 1, 64)] = 4
-    prefetch: Annotated[bool, Rule("prepare the suggestion behind the one just accepted")] = True
+    max_num_sessions: Annotated[
+        int, Rule("documents whose cache is kept at once", 1, 64, reach=_PROJECT)
+    ] = 4
+    prefetch: Annotated[
+        bool, Rule("prepare the suggestion behind the one just accepted", reach=_PROJECT)
+    ] = True
 
-    retrieval: Annotated[bool, Rule("show the model related code of the repository")] = True
-    speculation: Annotated[bool, Rule("draft several tokens at once; the text is the same")] = True
-    patching: Annotated[bool, Rule("edit the cache instead of computing the prompt again")] = True
+    retrieval: Annotated[
+        bool, Rule("show the model related code of the repository", reach=_DOCUMENT)
+    ] = True
+    speculation: Annotated[
+        bool, Rule("draft several tokens at once; the text is the same", reach=_DOCUMENT)
+    ] = True
+    patching: Annotated[
+        bool, Rule("edit the cache instead of computing the prompt again", reach=_DOCUMENT)
+    ] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +206,21 @@ class ServerSettings:
     """The language server as a program."""
 
     wait_for_model: Annotated[
-        bool, Rule("hold requests while the model loads instead of answering with nothing")
+        bool,
+        Rule(
+            "hold requests while the model loads instead of answering with nothing", reach=_PROJECT
+        ),
     ] = False
     log_level: Annotated[LogLevel, Rule("what is logged; debug holds source text")] = (
         LogLevel.WARNING
     )
     log_file: Annotated[
         str,
-        Rule("where the log goes; empty: standard error, the daemon's own file", optional=True),
+        Rule(
+            "where the log goes; empty: standard error, the daemon's own file",
+            optional=True,
+            may_be_path=True,
+        ),
     ] = ""
     log_format: Annotated[LogFormat, Rule("lines for people, or a JSON object each")] = (
         LogFormat.TEXT
@@ -143,7 +229,12 @@ class ServerSettings:
         int, Rule("megabytes of a log file before the next is begun", 1, 1024)
     ] = 10
     runtime_dir: Annotated[
-        str, Rule("where the daemon's socket lies; empty: the user's runtime folder", optional=True)
+        str,
+        Rule(
+            "where the daemon's socket lies; empty: the user's runtime folder",
+            optional=True,
+            may_be_path=True,
+        ),
     ] = ""
     idle_shutdown_s: Annotated[
         int, Rule("seconds without a client after which the daemon ends; 0: never", 0, 1_000_000)
@@ -162,7 +253,9 @@ class HttpSettings:
 
     host: Annotated[str, Rule("address to listen on; other machines need a token")] = "127.0.0.1"
     port: Annotated[int, Rule("port to listen on; 0: a free one", 0, 65_535)] = 7417
-    token: Annotated[str, Rule("what clients have to show; empty: nothing", optional=True)] = ""
+    token: Annotated[
+        str, Rule("what clients have to show; empty: nothing", optional=True, secret=True)
+    ] = ""
     max_body_mb: Annotated[int, Rule("megabytes of a request at most", 1, 256)] = 8
 
 

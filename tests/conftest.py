@@ -32,6 +32,15 @@ def _away_from_the_users_daemon(tmp_path_factory: pytest.TempPathFactory) -> Ite
         os.environ["XDG_RUNTIME_DIR"] = former
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _away_from_the_users_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no test, and no process of one, see or change what this machine's user configured."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _without_the_users_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

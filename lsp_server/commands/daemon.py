@@ -137,6 +137,7 @@ def _run(_arguments: argparse.Namespace) -> int:
     import asyncio
     import logging
 
+    from lsp_server.config_files import read_user_file
     from lsp_server.daemon.server import Daemon
     from lsp_server.host import ModelHost
     from lsp_server.logs import configure_logging
@@ -144,7 +145,7 @@ def _run(_arguments: argparse.Namespace) -> int:
 
     # The daemon belongs to no client: of the variables it was started with, only those about the
     # process count. Each client brings its own.
-    settings, _ = resolve(from_environment(os.environ))
+    settings = resolve(read_user_file(os.environ), from_environment(os.environ)).settings
     file = log_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     configure_logging(settings.server, str(file))

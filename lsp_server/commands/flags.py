@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from lsp_server.config_files import find_project, read_project_file, read_user_file
 from lsp_server.errors import BadSettingError
 from lsp_server.logs import configure_logging
-from lsp_server.options import Options, from_environment, from_flags, resolve
+from lsp_server.options import Options, Resolved, from_environment, from_flags, resolve
 from lsp_server.settings import Settings, all_specs
+from lsp_server.trust import TrustStore
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -50,17 +53,38 @@ def flag_options(arguments: argparse.Namespace) -> Options:
 
 
 def resolve_settings(arguments: argparse.Namespace) -> Settings:
-    """Return the settings of this process and start its log.
+    """Return the settings of this process, tell what is wrong with them, and start its log.
 
     Raises:
-        BadSettingError: A flag or variable has an impossible value. An unknown variable is only
-            reported: it may be meant for another version.
+        BadSettingError: A flag or variable has an impossible value.
     """
-    settings, problems = resolve(from_environment(os.environ), flag_options(arguments))
+    resolved = resolve_sources(arguments)
+    report_problems(resolved)
+    configure_logging(resolved.settings.server)
+    return resolved.settings
+
+
+def resolve_sources(arguments: argparse.Namespace, near: Path | None = None) -> Resolved:
+    """Return what files, environment and command line say; for ``near``, its project's file too.
+
+    Mistakes in files and unknown variables are ``problems`` of the result: a variable may be meant
+    for another version, and a file for other commands as well.
+
+    Raises:
+        BadSettingError: A flag or variable has an impossible value.
+    """
+    given = (from_environment(os.environ), flag_options(arguments))
+    problems = [problem for source in given for problem in source.problems]
     bad_values = [problem.message for problem in problems if problem.is_value]
     if bad_values:
         raise BadSettingError("; ".join(bad_values))
-    for problem in problems:
+    folder = None if near is None else find_project(near)
+    project = None if folder is None else read_project_file(folder, TrustStore())
+    files = (read_user_file(os.environ), Options({}) if project is None else project.options)
+    return resolve(*files, *given)
+
+
+def report_problems(resolved: Resolved) -> None:
+    """Tell on standard error what in ``resolved`` could not be used."""
+    for problem in resolved.problems:
         sys.stderr.write(f"fimble: {problem.message}\n")
-    configure_logging(settings.server)
-    return settings

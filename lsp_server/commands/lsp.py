@@ -14,6 +14,7 @@ from lsp_server.commands.flags import (
     flag_options,
     resolve_settings,
 )
+from lsp_server.config_files import read_user_file
 from lsp_server.errors import BadInputError, BadSettingError
 from lsp_server.options import from_environment
 from lsp_server.settings import Settings
@@ -72,7 +73,12 @@ def _serve_here(arguments: argparse.Namespace) -> int:
 
     output = _claim_stdout()
     host = ModelHost(_build)
-    server = FimbleLanguageServer(host, from_environment(os.environ), flag_options(arguments))
+    server = FimbleLanguageServer(
+        host,
+        from_environment(os.environ),
+        flag_options(arguments),
+        user=read_user_file(os.environ),
+    )
     try:
         with asyncio.Runner() as runner:
             watch_turns(runner.get_loop())

@@ -14,6 +14,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import psutil
@@ -30,6 +31,7 @@ from completion.types import (
 )
 from lsp_server import version
 from lsp_server.api import Wishes, build_request
+from lsp_server.config_files import read_user_file
 from lsp_server.daemon.hello import Hello
 from lsp_server.errors import BadInputError, BadSettingError, FimbleError
 from lsp_server.framing import BrokenFrame
@@ -44,7 +46,7 @@ from lsp_server.messages import (
     result_response,
 )
 from lsp_server.metrics import Door
-from lsp_server.options import from_environment, from_flags, resolve
+from lsp_server.options import Options, from_environment, from_flags, resolve
 from lsp_server.report import as_json, as_sentence, insertion
 from lsp_server.settings import Settings
 from lsp_server.transport import FrameSource, StreamOutput
@@ -186,20 +188,22 @@ class ControlConnection:
         return self._leases[-1]
 
     def _settings(self) -> Settings:
-        """Return the caller's settings: its variables and flags.
+        """Return the caller's settings: its file, its variables and its flags.
 
         Raises:
             BadSettingError: One has an impossible value.
         """
-        environment, flags = (
-            from_environment(self._hello.environment),
-            from_flags(self._hello.flags),
+        hello = self._hello
+        folder = Path(hello.directory)
+        given = resolve(
+            from_environment(hello.environment).anchored(folder),
+            from_flags(hello.flags).anchored(folder),
         )
-        settings, problems = resolve(environment, flags)
-        bad_values = [problem.message for problem in problems if problem.is_value]
+        bad_values = [problem.message for problem in given.problems if problem.is_value]
         if bad_values:
             raise BadSettingError("; ".join(bad_values))
-        return settings
+        user = read_user_file(hello.environment, hello.directory)
+        return resolve(user, Options(given.values)).settings
 
     def _document(self, sent: object) -> DocumentSnapshot:
         """Return the document of a request.

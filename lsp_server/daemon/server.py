@@ -17,8 +17,10 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lsp_server import version
+from lsp_server.config_files import read_user_file
 from lsp_server.daemon.control import SCRIPT_OWNER, ControlConnection
 from lsp_server.daemon.documents import WholeTexts
 from lsp_server.daemon.hello import (
@@ -206,8 +208,14 @@ class Daemon:
         if hello.role is Role.CONTROL:
             await ControlConnection(self, hello, output).serve(frames)
             return
-        environment, flags = from_environment(hello.environment), from_flags(hello.flags)
-        server = FimbleLanguageServer(self.host, environment, flags, hello.client)
+        folder = Path(hello.directory)  # relative paths are the client's, who is elsewhere
+        server = FimbleLanguageServer(
+            self.host,
+            from_environment(hello.environment).anchored(folder),
+            from_flags(hello.flags).anchored(folder),
+            hello.client,
+            user=read_user_file(hello.environment, hello.directory),
+        )
         client.language_server = server
         server.protocol.set_writer(output)
         try:

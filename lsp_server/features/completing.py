@@ -23,6 +23,7 @@ from lsp_server.convert import Context, to_request
 from lsp_server.logs import request_scope
 from lsp_server.metrics import Door
 from lsp_server.session import View
+from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
     from lsp_server.server import FimbleLanguageServer
@@ -54,11 +55,10 @@ async def complete(
     if view is None:
         logger.warning("asked for suggestions in %s, which is not open", uri)
         return None
-    request = to_request(
-        position, context, view, ls.session.encoding, ls.settings, uuid.uuid4().hex
-    )
+    settings = ls.settings_for(view.document.snapshot.path)
+    request = to_request(position, context, view, ls.session.encoding, settings, uuid.uuid4().hex)
     with request_scope(request.request_id), ls.session.newest_request(uri):
-        asked = _ask(ls, request, uri)
+        asked = _ask(ls, request, uri, settings)
         outcome = await ls.metrics.counted(asked, Door.LSP, request.request_id)
         _log(outcome)
     if isinstance(outcome, Cancelled) or not ls.session.is_current(view.document):
@@ -67,16 +67,18 @@ async def complete(
     return None if isinstance(outcome, NoSuggestion) else Answer(outcome, request, view)
 
 
-async def _ask(ls: FimbleLanguageServer, request: CompletionRequest, uri: str) -> CompletionOutcome:
+async def _ask(
+    ls: FimbleLanguageServer, request: CompletionRequest, uri: str, settings: Settings
+) -> CompletionOutcome:
     """Ask the session, the settings, the cache and the engine, in this order."""
     if ls.session.is_lost(uri):
         detail = "a change of it could not be read; save the file or open it anew"
         return NoSuggestion(request.request_id, NoSuggestionReason.DISABLED, detail)
-    refusal = ls.settings.refusal(request.document.language_id)
+    refusal = settings.refusal(request.document.language_id)
     if refusal is not None:
         return NoSuggestion(request.request_id, refusal)
     service = ls.background.ready
-    if service is None and ls.settings.server.wait_for_model:
+    if service is None and settings.server.wait_for_model:
         service = await ls.background.settled()
     if service is None:
         if ls.background.is_settled:

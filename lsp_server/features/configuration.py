@@ -9,8 +9,8 @@ from lsprotocol import types
 from pygls.capabilities import ServerCapabilitiesBuilder
 
 from lsp_server.features import completion_list
-from lsp_server.features.workspace import open_folders
-from lsp_server.options import Problem, from_mapping
+from lsp_server.features.workspace import open_folders, watch_project_files
+from lsp_server.options import from_mapping
 from lsp_server.text_units import PositionEncoding
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def initialize(ls: FimbleLanguageServer, params: types.InitializeParams) -> None
 
 def initialized(ls: FimbleLanguageServer, _params: types.InitializedParams) -> None:
     """Report bad options, which could not be shown before, and load the model."""
-    _report(ls, ls.resolve_settings())
-    ls.start_loading()
+    watch_project_files(ls)
+    ls.take_over_settings()
 
 
 def did_change_configuration(
@@ -50,17 +50,10 @@ def did_change_configuration(
 ) -> None:
     """Use the new settings from the next request on, with another model if they name one."""
     ls.configuration = from_mapping(params.settings, "configuration")
-    ls.resolve_settings()
-    _report(ls, ls.configuration.problems)
-    ls.start_loading()
+    ls.projects.reload()
+    ls.take_over_settings()
 
 
 def shutdown(ls: FimbleLanguageServer, _params: None) -> None:
     """End all work; the process stays until ``exit``."""
     ls.protocol.cancel_running_requests()
-
-
-def _report(ls: FimbleLanguageServer, problems: tuple[Problem, ...]) -> None:
-    for problem in problems:
-        logger.warning("%s", problem.message)
-        ls.show_warning(f"fimble: {problem.message}")

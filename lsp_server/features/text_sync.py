@@ -10,6 +10,9 @@ from lsprotocol import types
 
 from lsp_server.convert import to_content_change, to_snapshot
 from lsp_server.errors import UnknownDocumentError
+from lsp_server.features.workspace import reload_project_files
+from lsp_server.folders import path_of
+from lsp_server.projects import is_project_file
 from lsp_server.session import ContentChange
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) 
     of either side lives until the next save at most.
     """
     uri, document = params.text_document.uri, ls.session.find(params.text_document.uri)
+    if is_project_file(path_of(uri)):
+        reload_project_files(ls)
     if document is None or params.text is None:
         return
     if params.text == document.snapshot.text and not ls.session.is_lost(uri):

@@ -7,21 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.options import Options, from_environment, from_flags, from_mapping, resolve
+from lsp_server.options import Resolved, from_environment, from_flags, from_mapping, resolve
 from lsp_server.settings import Device, Settings, all_specs
 
 
 def test_without_any_source_the_settings_are_the_defaults() -> None:
-    assert resolve() == (Settings(), ())
+    assert resolve() == Resolved(Settings())
 
 
 def test_a_later_source_outranks_an_earlier_one() -> None:
     client = from_mapping({"completion": {"top_k": 1, "top_p": 0.5}}, "client")
     environment = from_environment({"FIMBLE_COMPLETION_TOP_K": "2"})
     flags = from_flags({"completion.top_k": "3", "completion.top_p": None})
-    settings, problems = resolve(client, environment, flags)
-    assert (settings.completion.top_k, settings.completion.top_p) == (3, 0.5)
-    assert problems == ()
+    resolved = resolve(client, environment, flags)
+    completion = resolved.settings.completion
+    assert (completion.top_k, completion.top_p) == (3, 0.5)
+    assert resolved.values == {"completion.top_k": 3, "completion.top_p": 0.5}
+    assert resolved.origins == {"completion.top_k": "command line", "completion.top_p": "client"}
+    assert resolved.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ def test_a_value_is_read_in_each_form_a_source_may_have(
     key: str, raw: object, expected: object
 ) -> None:
     options = from_flags({key: raw})
-    assert options == Options({key: expected})  # type: ignore[dict-item]
+    assert (options.values, options.problems) == ({key: expected}, ())
 
 
 @pytest.mark.parametrize(
