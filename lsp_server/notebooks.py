@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from completion.types import DocumentSnapshot, TextEdit
+from completion.types import DocumentSnapshot
+from lsp_server.differences import edit_between
 
 # One empty line between cells, as between statements of a file.
 _SEPARATOR = "\n\n"
@@ -81,33 +82,8 @@ class Notebook:
                 known,
                 version=known.version + 1,
                 text=whole,
-                edits=(difference(known.text, whole),),
+                edits=(edit_between(known.text, whole),),
                 base_version=known.version,
             )
         self._known[language_id] = known
         return known
-
-
-def difference(old: str, new: str) -> TextEdit:
-    """Return one edit that leads from ``old`` to ``new``, as short as one edit can be."""
-    num_same = _common_prefix(old, new)
-    shorter = min(len(old), len(new)) - num_same
-    num_same_behind = _common_prefix(old[::-1], new[::-1], shorter)
-    return TextEdit(
-        num_same, len(old) - num_same_behind, new[num_same : len(new) - num_same_behind]
-    )
-
-
-def _common_prefix(first: str, second: str, limit: int | None = None) -> int:
-    """Return how many leading characters are equal, ``limit`` at most.
-
-    Halving compares slices, which is a matter of microseconds where a loop would take milliseconds.
-    """
-    low, high = 0, min(len(first), len(second)) if limit is None else limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from completion.types import DocumentSnapshot, TextEdit
+from completion.types import DocumentSnapshot
+from lsp_server.differences import edit_between
 
 MAX_NUM_DOCUMENTS = 64
 
@@ -38,22 +39,3 @@ class WholeTexts:
         while len(self._latest) > MAX_NUM_DOCUMENTS:
             self._latest.popitem(last=False)
         return taken
-
-
-def edit_between(old: str, new: str) -> TextEdit:
-    """Return the one replacement that makes ``new`` of ``old``, as short as one can be."""
-    start = _num_common(old, new)
-    num_behind = _num_common(old[start:][::-1], new[start:][::-1])
-    return TextEdit(start, len(old) - num_behind, new[start : len(new) - num_behind])
-
-
-def _num_common(one: str, other: str) -> int:
-    """Return how many first characters are the same, by halving: comparing slices is quick."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

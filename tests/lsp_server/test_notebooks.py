@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from completion.types import DocumentSnapshot, apply_edits, document_key
 from lsp_server.line_index import LspPosition
-from lsp_server.notebooks import Cell, Notebook, difference
+from lsp_server.notebooks import Cell, Notebook
 from lsp_server.session import ContentChange, Session
 
 Connect = Callable[..., Any]
@@ -275,19 +275,6 @@ def test_after_any_changes_every_cell_sees_the_notebook_that_the_editor_has(
                 assert apply_edits(former.text, view.snapshot.edits) == view.snapshot.text
             if is_code:
                 seen[view.snapshot.uri] = view.snapshot
-
-
-@given(st.text("ab", max_size=12), st.text("ab", max_size=12))
-def test_the_difference_of_two_texts_leads_from_one_to_the_other(old: str, new: str) -> None:
-    edit = difference(old, new)
-    assert apply_edits(old, (edit,)) == new
-    same = max(
-        before + behind
-        for before in range(min(len(old), len(new)) + 1)
-        for behind in range(min(len(old), len(new)) - before + 1)
-        if old[:before] == new[:before] and old[len(old) - behind :] == new[len(new) - behind :]
-    )
-    assert edit.end - edit.start == len(old) - same, "no shorter edit exists"
 
 
 def test_a_position_in_a_cell_is_counted_from_the_cell() -> None:

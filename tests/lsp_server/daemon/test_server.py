@@ -20,9 +20,10 @@ from completion.types import apply_edits
 from lsp_server.daemon import launch
 from lsp_server.daemon import server as daemon_server
 from lsp_server.daemon.client import ControlClient, DaemonFailedError
-from lsp_server.daemon.documents import WholeTexts, edit_between
+from lsp_server.daemon.documents import WholeTexts
 from lsp_server.daemon.hello import Hello, Role, decode_welcome, encode
 from lsp_server.daemon.paths import RuntimePaths
+from lsp_server.differences import edit_between
 from lsp_server.errors import BadInputError
 from lsp_server.framing import BrokenFrame, FrameDecoder
 
