@@ -15,6 +15,9 @@ SERVER_NOT_INITIALIZED = -32002
 REQUEST_CANCELLED = -32800
 REQUEST_FAILED = -32803
 
+CHANGES = ("textDocument/didChange", "notebookDocument/didChange")
+_OPENINGS = ("textDocument/didOpen", "notebookDocument/didOpen")
+
 
 class UnreadableMessageError(Exception):
     """A body that is no message; the sender is told ``reason`` with an id of null."""
@@ -61,6 +64,33 @@ def notification(method: str, params: Json) -> dict[str, Json]:
 def encode(message: dict[str, Json]) -> bytes:
     """Return the body that holds ``message``; half a surrogate pair is escaped, not refused."""
     return json.dumps(message, separators=(",", ":")).encode()
+
+
+def changed_uri(message: Json) -> tuple[bool, str | None]:
+    """Return whether a message, perhaps malformed, changes a document, and which one.
+
+    ``None`` means that the message does not say which, so it may be any.
+    """
+    method = message.get("method")
+    if method not in (*CHANGES, *_OPENINGS):
+        return False, None
+    kind = "textDocument" if "textDocument" in method else "notebookDocument"
+    uri = value_at(message, "params", kind, "uri")
+    return True, uri if isinstance(uri, str) else None
+
+
+def may_hold_change(body: bytes) -> bool:
+    """Whether a body that is no message at all may have carried the change of a document."""
+    return any(method.encode() in body for method in CHANGES)
+
+
+def value_at(value: Json, *path: str) -> Json:
+    """Return what lies at ``path``, None if anything on the way is missing or of another kind."""
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
 
 
 def _is_message(message: Json) -> bool:

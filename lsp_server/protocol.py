@@ -22,9 +22,16 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.protocol import LanguageServerProtocol
 
-from lsp_server.messages import Json, UnreadableMessageError, error_response, read_message
+from lsp_server.messages import (
+    Json,
+    UnreadableMessageError,
+    changed_uri,
+    error_response,
+    may_hold_change,
+    read_message,
+)
 from lsp_server.turns import name_turns
-from lsp_server.wire import WireDialect, changed_uri, may_hold_change
+from lsp_server.wire import WireDialect
 
 logger = logging.getLogger(__name__)
 

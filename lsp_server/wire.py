@@ -24,7 +24,7 @@ import logging
 
 from lsprotocol import types
 
-from lsp_server.messages import Json
+from lsp_server.messages import Json, value_at
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ _CLAIMS_OF_3_18 = (
     ("workspace", "workspaceEdit", "metadataSupport"),
     ("workspace", "workspaceEdit", "snippetEditSupport"),
 )
-_CHANGES = (types.TEXT_DOCUMENT_DID_CHANGE, types.NOTEBOOK_DOCUMENT_DID_CHANGE)
-_OPENINGS = (types.TEXT_DOCUMENT_DID_OPEN, types.NOTEBOOK_DOCUMENT_DID_OPEN)
 
 
 class WireDialect:
@@ -54,13 +52,13 @@ class WireDialect:
         if method == types.INITIALIZE:
             self._counts_from_zero = _is_languageclient_9(message.get("params"))
         elif method == types.TEXT_DOCUMENT_INLINE_COMPLETION:
-            context = _at(message, "params", "context")
+            context = value_at(message, "params", "context")
             if isinstance(context, dict):
                 self._mend_range(context.get("selectedCompletionInfo"))
                 self._mend_trigger(context)
 
     def _mend_range(self, selected: Json) -> None:
-        span = _at(selected, "range")
+        span = value_at(selected, "range")
         if isinstance(span, list) and len(span) == 2:
             selected["range"] = {"start": span[0], "end": span[1]}
             self._learn(counts_from_zero=True)
@@ -80,37 +78,11 @@ class WireDialect:
         self._counts_from_zero = counts_from_zero
 
 
-def changed_uri(message: Json) -> tuple[bool, str | None]:
-    """Return whether a message, perhaps malformed, changes a document, and which one.
-
-    ``None`` means that the message does not say which, so it may be any.
-    """
-    method = message.get("method")
-    if method not in (*_CHANGES, *_OPENINGS):
-        return False, None
-    kind = "textDocument" if "textDocument" in method else "notebookDocument"
-    uri = _at(message, "params", kind, "uri")
-    return True, uri if isinstance(uri, str) else None
-
-
-def may_hold_change(body: bytes) -> bool:
-    """Whether a body that is no message at all may have carried the change of a document."""
-    return any(method.encode() in body for method in _CHANGES)
-
-
 def _is_languageclient_9(params: Json) -> bool:
-    capabilities = _at(params, "capabilities")
+    capabilities = value_at(params, "capabilities")
     is_languageclient = (
-        _at(capabilities, "general", "regularExpressions", "engine") == "ECMAScript"
-        and _at(capabilities, "textDocument", "inlineCompletion", "dynamicRegistration") is True
+        value_at(capabilities, "general", "regularExpressions", "engine") == "ECMAScript"
+        and value_at(capabilities, "textDocument", "inlineCompletion", "dynamicRegistration")
+        is True
     )
-    return is_languageclient and not any(_at(capabilities, *path) for path in _CLAIMS_OF_3_18)
-
-
-def _at(value: Json, *path: str) -> Json:
-    """Return what lies at ``path``, None if anything on the way is missing or of another kind."""
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
+    return is_languageclient and not any(value_at(capabilities, *path) for path in _CLAIMS_OF_3_18)

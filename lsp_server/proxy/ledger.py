@@ -1,14 +1,14 @@
 """What a daemon has to be told before it can take the place of another.
 
-The editor's messages are noted as they pass. A message that the server would refuse for its form
-changes nothing here either.
+The editor's messages are noted as they pass. A change that cannot be read makes its document *lost*
+here as in ``lsp_server.session``: until its whole text arrives, nobody trusts it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lsp_server.messages import Json, notification
+from lsp_server.messages import Json, changed_uri, notification
 from lsp_server.proxy.texts import Lines, Position
 from lsp_server.text_units import PositionEncoding, without_lone_surrogates
 
@@ -33,7 +33,18 @@ class Ledger:
         try:
             return note(self, message)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            return []  # the server refuses it for the same reason
+            # The server refuses it for the same reason.
+            is_change, uri = changed_uri(message)
+            return self.lose(uri) if is_change else []
+
+    def lose(self, uri: str | None) -> list[str]:
+        """Trust a document or notebook no longer, ``None``: any; returns the URIs of those lost."""
+        everything: dict[str, _Document | _Notebook]
+        everything = {**self._all_documents(), **self._notebooks}
+        lost = [name for name in everything if uri in (None, name)]
+        for name in lost:
+            everything[name].is_lost = True
+        return lost
 
     def replay(self) -> Iterator[dict[str, Json]]:
         """Yield what follows ``initialize``: the session as it is now, in the order LSP wants."""
@@ -45,15 +56,21 @@ class Ledger:
             yield notification("textDocument/didOpen", params)
         for notebook in self._notebooks.values():
             yield notification("notebookDocument/didOpen", notebook.opening())
+            if notebook.is_lost:
+                yield _unreadable_change("notebookDocument", notebook.value["uri"])
+        for uri, document in self._all_documents().items():
+            if document.is_lost:
+                yield _unreadable_change("textDocument", uri)
 
     def texts(self) -> dict[str, str]:
         """Return the text of every open document, cells included, by URI."""
-        cells = [notebook.cells for notebook in self._notebooks.values()]
-        return {
-            uri: document.lines.text
-            for documents in (self._documents, *cells)
-            for uri, document in documents.items()
-        }
+        return {uri: document.lines.text for uri, document in self._all_documents().items()}
+
+    def _all_documents(self) -> dict[str, _Document]:
+        found = dict(self._documents)
+        for notebook in self._notebooks.values():
+            found.update(notebook.cells)
+        return found
 
     def _note_latest(self, message: dict[str, Json]) -> list[str]:
         self._latest[message["method"]] = message
@@ -86,7 +103,13 @@ class Ledger:
         name = params["textDocument" if field == "contentChanges" else "document"]
         changes = [_Change(change) for change in params[field]]
         document = documents[_string(name["uri"])]
-        document.version = _integer(name["version"])
+        version = _integer(name["version"])
+        if document.is_lost:
+            whole_at = [at for at, change in enumerate(changes) if change.is_whole]
+            if not whole_at:
+                return []
+            changes = changes[whole_at[-1] :]
+        document.version, document.is_lost = version, False
         for change in changes:
             change.apply_to(document, self.encoding)
         return [document.uri]
@@ -96,9 +119,9 @@ class Ledger:
         params = message["params"]
         document = self._documents[params["textDocument"]["uri"]]
         text = _string(params["text"])
-        if without_lone_surrogates(text) == document.lines.text:
+        if without_lone_surrogates(text) == document.lines.text and not document.is_lost:
             return []
-        document.lines = Lines(text)
+        document.lines, document.is_lost = Lines(text), False
         return [document.uri]
 
     def _note_close(self, message: dict[str, Json]) -> list[str]:
@@ -139,6 +162,7 @@ class _Document:
         self.language_id = _string(item["languageId"])
         self.version = _integer(item["version"])
         self.lines = Lines(_string(item["text"]))
+        self.is_lost = False
 
     def item(self) -> dict[str, Json]:
         """Return the document as ``didOpen`` carries it."""
@@ -156,6 +180,7 @@ class _Notebook:
     def __init__(self, params: Json) -> None:
         self.value: dict[str, Json] = dict(params["notebookDocument"])
         self.value["cells"] = list(self.value["cells"])
+        self.is_lost = False
         self.cells = {item["uri"]: _Document(item) for item in params["cellTextDocuments"]}
 
     def opening(self) -> dict[str, Json]:
@@ -191,11 +216,21 @@ class _Change:
         span = change.get("range")
         self._range = (_position(span["start"]), _position(span["end"])) if span else None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it carries the whole text."""
+        return self._range is None
+
     def apply_to(self, document: _Document, encoding: PositionEncoding) -> None:
         if self._range is None:
             document.lines = Lines(self._text)
         else:
             document.lines.replace(*self._range, self._text, encoding)
+
+
+def _unreadable_change(kind: str, uri: str) -> dict[str, Json]:
+    """Return a message that makes the server lose a document too: it says nothing of the change."""
+    return notification(f"{kind}/didChange", {kind: {"uri": uri}})
 
 
 def _position(value: Json) -> Position:

@@ -15,32 +15,36 @@ from lsp_server.messages import (
     INVALID_REQUEST,
     PARSE_ERROR,
     REQUEST_CANCELLED,
-    REQUEST_FAILED,
     SERVER_NOT_INITIALIZED,
     Json,
     UnreadableMessageError,
+    changed_uri,
     encode,
     error_response,
-    notification,
+    may_hold_change,
     read_message,
     result_response,
 )
 from lsp_server.proxy.announced import Announced
+from lsp_server.proxy.answers import (
+    Frame,
+    cancelled,
+    document_of,
+    encoding_in,
+    error_shown,
+    message_in,
+    nothing_for,
+    refusal_of,
+)
 from lsp_server.proxy.ledger import Ledger
-from lsp_server.text_units import PositionEncoding
 
 MAX_NUM_DEATHS, DEATHS_WITHIN_S = 3, 60.0
 RETRY_AFTER_S = 60.0
 MAX_NUM_WAITING = 10_000  # messages of the editor held back while there is no daemon
 
+# What the editor broke is passed on as broken: the daemon refuses it and trusts no text any more.
+_BROKEN_FRAME = b"Content-Length: broken\r\n\r\n"
 _REPLAY_ID = "fimble-proxy/initialize"
-_EMPTY_ANSWERS: dict[str, Json] = {
-    "textDocument/inlineCompletion": {"items": []},  # null would leave old ghost text on screen
-    "textDocument/completion": {"isIncomplete": True, "items": []},
-    "workspace/executeCommand": None,
-    "shutdown": None,
-}
-_ERROR_MESSAGE_TYPE = 1
 
 MsgId = int | str
 
@@ -79,7 +83,7 @@ class Relay:
         self._is_linked = False  # a daemon is there
         self._is_greeted = False  # and has been told all that came before
         self._greeting_id: MsgId | None = None  # the editor's own initialize, while unanswered
-        self._early: list[bytes] = []  # what the editor sent behind it
+        self._early: list[Frame] = []  # what the editor sent behind it
         self._held: dict[MsgId, tuple[dict[str, Json], bytes]] = {}  # requests without a daemon
         self._pending: dict[MsgId, dict[str, Json]] = {}  # requests that the daemon has
         self._was_shut_down = False
@@ -94,21 +98,16 @@ class Relay:
         """Whether to read no more of the editor until a daemon is there."""
         return len(self._early) + len(self._held) > MAX_NUM_WAITING
 
-    def take_editor(self, body: bytes | BrokenFrame) -> None:
+    def take_editor(self, body: Frame) -> None:
         """Handle what the editor sent; never raises on anything it can send."""
-        if isinstance(body, BrokenFrame):
-            self._tell_editor(error_response(None, PARSE_ERROR, body.reason))
-            return
-        try:
-            message = read_message(body)
-        except UnreadableMessageError as error:
-            self._tell_editor(error_response(None, error.code, error.reason))
-            return
-        method = message.get("method")
+        message = message_in(body)
+        method = message.get("method") if message is not None else None
         if method == "exit":
-            self._exit(body)
-        elif method is not None and self._greeting_id is not None:
+            self._exit()
+        elif self._greeting_id is not None and (method is not None or message is None):
             self._early.append(body)
+        elif isinstance(body, BrokenFrame) or message is None:
+            self._take_unreadable(body)
         elif method is None:
             self._take_response(message, body)
         elif "id" in message:
@@ -120,8 +119,22 @@ class Relay:
         """End: the editor closed its stream without a word."""
         self.exit_code = 1
 
+    def _take_unreadable(self, body: Frame) -> None:
+        """Have it refused; if it may have been a change, no text can be trusted."""
+        if isinstance(body, BrokenFrame) or may_hold_change(body):
+            self.ledger.lose(None)
+        if not self._is_greeted:
+            self._tell_editor(refusal_of(body))
+        elif isinstance(body, BrokenFrame):
+            self.for_daemon += _BROKEN_FRAME
+        else:
+            self._tell_daemon(body)
+
     def _take_request(self, message: dict[str, Json], body: bytes) -> None:
         msg_id, method = message["id"], message["method"]
+        is_change, uri = changed_uri(message)
+        if is_change:
+            self.ledger.lose(uri)  # a notification with an id is refused, and its change is lost
         if method == "initialize" and self.ledger.initialize is None:
             self._start_session(message, body)
         elif self._is_greeted:
@@ -136,7 +149,7 @@ class Relay:
             self._was_shut_down = True
             self._tell_editor(result_response(msg_id, None))
         elif self._is_hopeless():
-            self._answer_with_nothing(message)
+            self._tell_editor(nothing_for(message))
         else:
             self._held[msg_id] = (message, body)
             self.wants_daemon = not self._is_linked
@@ -165,7 +178,7 @@ class Relay:
         if self._is_greeted or not changed:
             return
         for msg_id, (request, _) in list(self._held.items()):
-            if _document_of(request) in changed:
+            if document_of(request) in changed:
                 self._cancel_held(msg_id)
         if not self._is_linked and not self._is_hopeless() and not self._was_shut_down:
             self.wants_daemon = True
@@ -174,23 +187,25 @@ class Relay:
         if self._announced.is_answer_wanted(message["id"]) and self._is_linked:
             self._tell_daemon(body)
 
-    def _exit(self, body: bytes) -> None:
+    def _exit(self) -> None:
         """End in order; whoever still waits is answered first."""
         if self._is_linked:
-            self._tell_daemon(body)
-        self._cancel_waiting("the server ends")
-        self.exit_code = 0 if self._was_shut_down else 1
-
-    def _cancel_waiting(self, reason: str) -> None:
-        early = [read_message(body) for body in self._early]
-        waiting = [message for message, _ in self._held.values()]
+            self._tell_daemon(encode({"jsonrpc": "2.0", "method": "exit"}))
+        reason = "the server ends"
         if self._greeting_id is not None:
             self._refuse(self._greeting_id, REQUEST_CANCELLED, reason)
-        for message in (*self._pending.values(), *waiting, *early):
-            if "id" in message:
-                self._cancel(message, reason)
+        held = [message for message, _ in self._held.values()]
+        for message in (*self._pending.values(), *held):
+            self._cancel(message, reason)
+        for body in self._early:
+            unheard = message_in(body)
+            if unheard is None:
+                self._tell_editor(refusal_of(body))
+            elif "id" in unheard:
+                self._cancel(unheard, reason)
         self._greeting_id = None
         self._early, self._held, self._pending = [], {}, {}
+        self.exit_code = 0 if self._was_shut_down else 1
 
     def _cancel_held(self, msg_id: Json) -> None:
         if isinstance(msg_id, int | str) and self._held.pop(msg_id, None) is not None:
@@ -198,7 +213,7 @@ class Relay:
 
     # ------------------------------------------------------------------ from the daemon
 
-    def take_daemon(self, body: bytes | BrokenFrame) -> None:
+    def take_daemon(self, body: Frame) -> None:
         """Handle what the daemon sent.
 
         Raises:
@@ -238,7 +253,7 @@ class Relay:
 
     def _begin(self, message: dict[str, Json]) -> None:
         """Go on behind the first answer to the editor's own ``initialize``."""
-        encoding = _encoding_in(message)
+        encoding = encoding_in(message)
         if encoding is None:
             self.ledger = Ledger()  # refused: the editor may try again
         else:
@@ -248,7 +263,7 @@ class Relay:
 
     def _resume(self, message: dict[str, Json]) -> None:
         """Tell a new daemon what the one before knew."""
-        if _encoding_in(message) is not self.ledger.encoding:
+        if encoding_in(message) is not self.ledger.encoding:
             raise DaemonError("it does not continue the session of the one before")
         self._is_greeted = True
         for past in self.ledger.replay():
@@ -262,8 +277,8 @@ class Relay:
         early, self._early = self._early, []
         for message, body in held.values():
             self._take_request(message, body)
-        for body in early:
-            self.take_editor(body)
+        for unread in early:
+            self.take_editor(unread)
 
     # ------------------------------------------------------------------ the daemon's life
 
@@ -304,8 +319,7 @@ class Relay:
         self._retry_at = self._clock() + RETRY_AFTER_S
         complaint = f"fimble offers no suggestions: {reason}{self._where_to_look()}"
         if complaint != self._last_complaint:
-            params = {"type": _ERROR_MESSAGE_TYPE, "message": complaint}
-            self._tell_editor(notification("window/showMessage", params))
+            self._tell_editor(error_shown(complaint))
         self._last_complaint = complaint
         if self._greeting_id is not None:
             self._refuse(self._greeting_id, INTERNAL_ERROR, complaint)
@@ -313,28 +327,18 @@ class Relay:
         held, self._held = self._held, {}
         early, self._early = self._early, []
         for message, _ in held.values():
-            self._answer_with_nothing(message)
-        for body in early:
-            self.take_editor(body)
+            self._tell_editor(nothing_for(message))
+        for unread in early:
+            self.take_editor(unread)
 
     def _is_hopeless(self) -> bool:
         return self._retry_at is not None and self._clock() < self._retry_at
 
     # ------------------------------------------------------------------ writing
 
-    def _answer_with_nothing(self, message: dict[str, Json]) -> None:
-        method = message["method"]
-        if method in _EMPTY_ANSWERS:
-            self._tell_editor(result_response(message["id"], _EMPTY_ANSWERS[method]))
-        else:
-            self._refuse(message["id"], REQUEST_FAILED, f"{method}: no daemon is running")
-
-    def _cancel(self, message: dict[str, Json], reason: str) -> None:
-        if message["method"] == "shutdown":
-            self._was_shut_down = True
-            self._tell_editor(result_response(message["id"], None))
-        else:
-            self._refuse(message["id"], REQUEST_CANCELLED, reason)
+    def _cancel(self, request: dict[str, Json], reason: str) -> None:
+        self._was_shut_down = self._was_shut_down or request["method"] == "shutdown"
+        self._tell_editor(cancelled(request, reason))
 
     def _refuse(self, msg_id: MsgId, code: int, reason: str) -> None:
         self._tell_editor(error_response(msg_id, code, reason))
@@ -347,20 +351,3 @@ class Relay:
 
     def _tell_daemon(self, body: bytes) -> None:
         self.for_daemon += frame(body)
-
-
-def _document_of(request: dict[str, Json]) -> str | None:
-    try:
-        uri = request["params"]["textDocument"]["uri"]
-    except (KeyError, TypeError):
-        return None
-    return uri if isinstance(uri, str) else None
-
-
-def _encoding_in(answer: dict[str, Json]) -> PositionEncoding | None:
-    """Return the encoding that the server chose, ``None`` if it refused to begin."""
-    try:
-        capabilities = answer["result"]["capabilities"]
-        return PositionEncoding(capabilities.get("positionEncoding", PositionEncoding.UTF16))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None

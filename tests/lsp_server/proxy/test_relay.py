@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lsp_server.framing import BrokenFrame
+from lsp_server.framing import BrokenFrame, FrameDecoder, frame
 from lsp_server.proxy.relay import MAX_NUM_WAITING, DaemonError
 
 CANCELLED = -32800
@@ -351,15 +351,32 @@ def test_an_editor_that_is_gone_ends_the_proxy(conversation: Any) -> None:
         (b'{"jsonrpc":"2.0","id":[],"method":"x"}', -32600),
     ],
 )
-@pytest.mark.parametrize("is_live", [True, False])
-def test_what_is_no_message_is_refused_here_and_now(
-    conversation: Any, body: Any, code: int, is_live: bool
+def test_what_is_no_message_is_refused_here_while_there_is_no_daemon(
+    conversation: Any, body: Any, code: int
 ) -> None:
-    if is_live:
-        conversation.begin()
     conversation.relay.take_editor(body)
     assert answers(conversation.shown()) == {None: code}
-    assert conversation.heard() == []
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]"])
+def test_what_is_no_message_is_refused_by_the_daemon(conversation: Any, body: bytes) -> None:
+    """It may have been a change: the daemon has to know that its texts are outdated."""
+    conversation.begin()
+    conversation.relay.take_editor(body)
+    assert bytes(conversation.relay.for_daemon) == frame(body)
+    assert conversation.shown() == []
+
+
+def test_a_broken_frame_is_broken_for_the_daemon_too(conversation: Any) -> None:
+    conversation.begin()
+    conversation.relay.take_editor(BrokenFrame("a header without Content-Length"))
+    conversation.complete(2)
+    broken, request = FrameDecoder().feed(bytes(conversation.relay.for_daemon))
+    assert isinstance(broken, BrokenFrame)
+    assert isinstance(request, bytes)
+    refusal = {"code": -32700, "message": "broken"}
+    conversation.say(id=None, error=refusal)
+    assert answers(conversation.shown()) == {None: -32700}
 
 
 @pytest.mark.parametrize(
@@ -367,14 +384,13 @@ def test_what_is_no_message_is_refused_here_and_now(
     [
         {"contentChanges": [{"text": 3}]},
         {"contentChanges": [{"text": "b"}, {"range": {"start": {"line": 0}}, "text": ""}]},
-        {"contentChanges": {}},
         {"contentChanges": [{"text": "b", "range": {"start": {"line": -1, "character": 0}}}]},
         {},
         [],
         None,
     ],
 )
-def test_a_change_that_the_server_refuses_changes_nothing_here(
+def test_a_document_with_an_unreadable_change_stays_lost_until_its_text_arrives(
     conversation: Any, change: Any
 ) -> None:
     conversation.begin()
@@ -382,8 +398,35 @@ def test_a_change_that_the_server_refuses_changes_nothing_here(
     document = {"textDocument": {"uri": "file:///a.py", "version": 2}}
     params = {**document, **change} if isinstance(change, dict) else change
     conversation.type("textDocument/didChange", params)
-    *_, opened = conversation.replace_daemon()
+    *_, opened, lost = conversation.replace_daemon()
     assert opened["params"]["textDocument"]["text"] == "a"
+    assert lost["method"] == "textDocument/didChange"
+    assert "contentChanges" not in lost["params"], "the server must not be able to read it"
+    start = {"line": 0, "character": 0}
+    incremental = {"text": "no", "range": {"start": start, "end": start}}
+    conversation.change(3, incremental)
+    *_, opened, lost = conversation.replace_daemon()
+    assert opened["params"]["textDocument"]["text"] == "a"
+    conversation.now += 100
+    conversation.change(4, incremental, {"text": "b"}, incremental)
+    *_, opened = conversation.replace_daemon()
+    assert opened["params"]["textDocument"]["text"] == "nob"
+
+
+@pytest.mark.parametrize("body", [BrokenFrame("x"), b'{"method":"textDocument/didChange"'])
+def test_a_lost_message_loses_every_document(conversation: Any, body: Any) -> None:
+    conversation.begin()
+    conversation.open("a")
+    conversation.relay.daemon_lost()
+    conversation.relay.take_editor(body)
+    conversation.relay.daemon_found()
+    conversation.heard()
+    conversation.welcome("fimble-proxy/initialize")
+    assert [said["method"] for said in conversation.heard()] == [
+        "initialized",
+        "textDocument/didOpen",
+        "textDocument/didChange",
+    ]
 
 
 def test_a_refused_initialize_leaves_no_session_to_replay(conversation: Any) -> None:
