@@ -31,7 +31,7 @@ from completion.types import (
 )
 from lsp_server import version
 from lsp_server.api import Wishes, build_request
-from lsp_server.config_files import read_user_file
+from lsp_server.config_files import find_project, read_project_file, read_user_file
 from lsp_server.daemon.hello import Hello
 from lsp_server.errors import BadInputError, BadSettingError, FimbleError
 from lsp_server.framing import BrokenFrame
@@ -50,6 +50,7 @@ from lsp_server.options import Options, from_environment, from_flags, resolve
 from lsp_server.report import as_json, as_sentence, insertion
 from lsp_server.settings import Settings
 from lsp_server.transport import FrameSource, StreamOutput
+from lsp_server.trust import TrustStore
 from models.errors import ModelError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ class ControlConnection:
         self._output.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
     async def _complete(self, msg_id: MsgId, params: Params) -> object:
-        settings = self._settings()
         document = self._document(params.get("document"))
+        settings = self._settings(document.path)
         request = _request(document, params, settings)
         lease = self._lease(settings)
         stop = lease.on_progress(self._progress_sender(msg_id))
@@ -187,11 +188,14 @@ class ControlConnection:
         self._leases.append(self._daemon.host.lease(settings))
         return self._leases[-1]
 
-    def _settings(self) -> Settings:
+    def _settings(self, path: str | None = None) -> Settings:
         """Return the caller's settings: its file, its variables and its flags.
 
+        The file of the project that the document at ``path`` lies in counts too. What is wrong with
+        files the caller has told its user already.
+
         Raises:
-            BadSettingError: One has an impossible value.
+            BadSettingError: A variable or flag has an impossible value.
         """
         hello = self._hello
         folder = Path(hello.directory)
@@ -203,7 +207,10 @@ class ControlConnection:
         if bad_values:
             raise BadSettingError("; ".join(bad_values))
         user = read_user_file(hello.environment, hello.directory)
-        return resolve(user, Options(given.values)).settings
+        project = None if path is None else find_project(folder / path)
+        file = None if project is None else read_project_file(project, TrustStore())
+        own = Options({}) if file is None else file.options
+        return resolve(user, own, Options(given.values)).settings
 
     def _document(self, sent: object) -> DocumentSnapshot:
         """Return the document of a request.
