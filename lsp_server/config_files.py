@@ -23,10 +23,11 @@ from lsp_server.trust import TrustStore
 
 PROJECT_FILE_NAME = ".fimble.toml"
 
-# Settings fill a page. The parser takes time quadratic in the length of a dotted name: a second
-# for the longest that a project may write.
+# Settings fill a page. The parser takes time quadratic in the parts of a dotted name, ten seconds
+# for the longest that fits into a project's file, so names are limited as well.
 _MAX_USER_BYTES = 1_000_000
 _MAX_PROJECT_BYTES = 32_768
+_MAX_DOTS_PER_LINE = 100
 _ROOT_USER = 0
 
 
@@ -138,6 +139,13 @@ def _without_refused(file: ProjectFile, foreign_owner: int | None) -> ProjectFil
 
 
 def _parse(content: bytes, origin: str) -> Options:
+    dotted = [line.count(b".") > _MAX_DOTS_PER_LINE for line in content.splitlines()]
+    if any(dotted):
+        line_number = dotted.index(True) + 1
+        message = (
+            f"{origin}: line {line_number} has more than {_MAX_DOTS_PER_LINE} dots; shorten it"
+        )
+        return Options({}, (Problem(message, True),), origin)
     try:
         tree = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

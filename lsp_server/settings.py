@@ -7,8 +7,11 @@ an absent value means. What the user wrote, which may be little and wrong, is in
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, cast, get_type_hints
 
 from completion.types import NoSuggestionReason
@@ -315,9 +318,11 @@ class SettingSpec:
         return "text, may be empty" if self.rule.optional else "text"
 
 
-def all_specs() -> dict[str, SettingSpec]:
+@functools.cache
+def all_specs() -> Mapping[str, SettingSpec]:
     """Return every setting by its dotted key, in the order of the declarations."""
-    return {spec.key: spec for section in fields(Settings) for spec in _section_specs(section.name)}
+    specs = [spec for section in fields(Settings) for spec in _section_specs(section.name)]
+    return MappingProxyType({spec.key: spec for spec in specs})
 
 
 def _section_specs(section: str) -> list[SettingSpec]:

@@ -52,13 +52,15 @@ def flag_options(arguments: argparse.Namespace) -> Options:
     return from_flags({key: value for key, value in vars(arguments).items() if "." in key})
 
 
-def resolve_settings(arguments: argparse.Namespace) -> Settings:
+def resolve_settings(arguments: argparse.Namespace, near: Path | None = None) -> Settings:
     """Return the settings of this process, tell what is wrong with them, and start its log.
+
+    The file of the project that ``near`` lies in counts too.
 
     Raises:
         BadSettingError: A flag or variable has an impossible value.
     """
-    resolved = resolve_sources(arguments)
+    resolved = resolve_sources(arguments, near)
     report_problems(resolved)
     configure_logging(resolved.settings.server)
     return resolved.settings
