@@ -28,6 +28,11 @@ async def client(lsp_client: LanguageClient) -> AsyncIterator[None]:
     capabilities = client_capabilities("visual-studio-code")
     assert capabilities.text_document is not None
     capabilities.text_document.inline_completion = types.InlineCompletionClientCapabilities()
+
+    @lsp_client.feature(types.CLIENT_REGISTER_CAPABILITY)
+    def register(_params: types.RegistrationParams) -> None:
+        """Agree to whatever the server wants to be told, as VS Code does."""
+
     result = await lsp_client.initialize_session(
         types.InitializeParams(capabilities=capabilities, initialization_options=OPTIONS)
     )
