@@ -163,6 +163,8 @@ def test_the_description_and_its_page_load_nothing_from_elsewhere(tiny: Any) -> 
         "/metrics",
     }
     assert "422" not in described.text
+    described_as = document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert list(described_as) == ["text/plain"]
     page = tiny.get("/docs")
     assert "max_tokens" in page.text
     for word in ("<script", "src=", "http:", "https:", "//", "@import"):

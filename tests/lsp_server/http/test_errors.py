@@ -324,7 +324,7 @@ def test_closing_answers_what_is_running_and_gives_the_lease_back(
     waiting = threading.Thread(target=lambda: answers.append(server.post({"prompt": "a"})))
     waiting.start()
     wait_until(lambda: len(service.requests) == 1)
-    server.close()
+    server.threads.run(server.listener.close())
     waiting.join()
     check_error(answers[0], 503, "stopping", None)
     assert [status.num_clients for status in server.host.status()] == [0]
