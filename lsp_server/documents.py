@@ -7,7 +7,7 @@ from pathlib import Path
 
 from completion.types import DocumentSnapshot
 from lsp_server.errors import BadInputError, BadPositionError, NotReadableError
-from lsp_server.line_index import LineIndex
+from lsp_server.text_units import LINE_END
 from retrieval.languages import language_for
 
 PLAIN_TEXT = "plaintext"
@@ -78,14 +78,15 @@ def offset_at(text: str, line: int, column: int) -> int:
     Raises:
         BadPositionError: ``text`` has no such line or column.
     """
-    index = LineIndex.of(text)
-    if not 1 <= line <= index.num_lines:
+    starts = [0, *(match.end() for match in LINE_END.finditer(text))]
+    if not 1 <= line <= len(starts):
         raise BadPositionError(
-            f"line {line} is outside the file, which has {index.num_lines} "
-            f"{'line' if index.num_lines == 1 else 'lines'}; lines count from 1"
+            f"line {line} is outside the file, which has {len(starts)} "
+            f"{'line' if len(starts) == 1 else 'lines'}; lines count from 1"
         )
-    start, end = index.line_start(line - 1), index.line_end(text, line - 1)
-    num_columns = end - start + 1
+    start = starts[line - 1]
+    last = text[start : starts[line]] if line < len(starts) else text[start:]
+    num_columns = len(last.rstrip("\r\n")) + 1
     if not 1 <= column <= num_columns:
         raise BadPositionError(
             f"column {column} is outside line {line}, whose columns go from 1 to {num_columns}"

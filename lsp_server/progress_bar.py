@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self, TextIO
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Self, TextIO
 
 from models.progress import Progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 5.0
 _NEVER = float("inf")
@@ -48,8 +49,15 @@ class ProgressPrinter:
         else:
             self._write_line(progress)
 
+    def show_share(self, stage: str, share: float | None) -> None:
+        """Show which part of a stage is done, 0 to 1; ``None``: nobody knows."""
+        total = None if share is None else 100
+        self.show(Progress(stage, 0 if share is None else round(100 * share), total, "%"))
+
     def _draw(self, progress: Progress) -> None:
         if self._bar is None:
+            from tqdm import tqdm  # most calls have nothing to show
+
             is_bytes = progress.unit == "bytes"
             self._bar = tqdm(
                 desc=progress.stage,

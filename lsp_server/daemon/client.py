@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from lsp_server.errors import BadInputError, FimbleError
-from lsp_server.framing import BrokenFrame, FrameDecoder
+from lsp_server.framing import BrokenFrame, FrameDecoder, frame
+from lsp_server.messages import INVALID_PARAMS, REQUEST_CANCELLED, Json, encode, read_message
 
-_INVALID_PARAMS = -32602
 _CHUNK_BYTES = 64 * 1024
 
 Progress = Callable[[str, float | None], None]
@@ -19,6 +18,10 @@ Progress = Callable[[str, float | None], None]
 
 class DaemonFailedError(FimbleError):
     """The daemon could not do what was asked, or went away."""
+
+
+class TakenBackError(DaemonFailedError):
+    """The request was cancelled."""
 
 
 class ControlClient:
@@ -42,8 +45,8 @@ class ControlClient:
         self.close()
 
     def request(
-        self, method: str, params: dict[str, Any], on_progress: Progress | None = None
-    ) -> dict[str, Any]:
+        self, method: str, params: dict[str, Json], on_progress: Progress | None = None
+    ) -> dict[str, Json]:
         """Return the result of ``method``.
 
         Args:
@@ -53,6 +56,7 @@ class ControlClient:
 
         Raises:
             BadInputError: The daemon finds fault with the parameters.
+            TakenBackError: ``cancel`` was called before there was an answer.
             DaemonFailedError: Anything else went wrong.
         """
         self._next_id += 1
@@ -63,11 +67,13 @@ class ControlClient:
             if message.get("id") != self._next_id or "method" in message:
                 continue
             if "error" not in message:
-                result: dict[str, Any] = message["result"]
+                result: dict[str, Json] = message["result"]
                 return result
             reason = message["error"]["message"]
-            if message["error"]["code"] == _INVALID_PARAMS:
+            if message["error"]["code"] == INVALID_PARAMS:
                 raise BadInputError(reason)
+            if message["error"]["code"] == REQUEST_CANCELLED:
+                raise TakenBackError(reason)
             raise DaemonFailedError(reason)
         raise DaemonFailedError("the daemon went away; `fimble daemon logs` may say why")
 
@@ -79,19 +85,18 @@ class ControlClient:
         """Hang up, which ends everything that this connection asked for."""
         self._connection.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
-        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+    def _send(self, message: dict[str, Json]) -> None:
         try:
-            self._connection.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            self._connection.sendall(frame(encode({"jsonrpc": "2.0", **message})))
         except OSError as error:
             raise DaemonFailedError(f"the daemon went away: {error}") from error
 
-    def _read(self) -> Iterator[dict[str, Any]]:
+    def _read(self) -> Iterator[dict[str, Json]]:
         decoder = FrameDecoder()
         try:
             while chunk := self._connection.recv(_CHUNK_BYTES):
                 for body in decoder.feed(chunk):
                     if not isinstance(body, BrokenFrame):
-                        yield json.loads(body)
+                        yield read_message(body)
         except ConnectionError:
             return

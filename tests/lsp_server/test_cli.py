@@ -88,7 +88,7 @@ def test_the_suggestion_and_nothing_else_goes_to_standard_output(
     source: Path, service: Any, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     service.text = "a + b\n    # é😀"
-    assert main(["complete", f"{source}:2:12"]) == 0
+    assert main(["complete", "--standalone", f"{source}:2:12"]) == 0
     assert capsysbinary.readouterr() == ("a + b\n    # é😀".encode(), b"")
     (request,) = service.requests
     assert request.prefix == "def f(a, b):\r\n    return "
@@ -98,7 +98,7 @@ def test_the_suggestion_and_nothing_else_goes_to_standard_output(
 
 @pytest.mark.usefixtures("built")
 def test_the_column_counts_characters_not_bytes(source: Path, service: Any) -> None:
-    assert main(["complete", f"{source}:3:9"]) == 0
+    assert main(["complete", "--standalone", f"{source}:3:9"]) == 0
     assert service.requests[0].prefix.endswith("z = 'é漢😀")
 
 
@@ -106,7 +106,7 @@ def test_the_column_counts_characters_not_bytes(source: Path, service: Any) -> N
 def test_a_path_may_hold_colons(tmp_path: Path, service: Any) -> None:
     path = tmp_path / "c:1:2.py"
     path.write_text("x")
-    assert main(["complete", f"{path}:1:2"]) == 0
+    assert main(["complete", "--standalone", f"{path}:1:2"]) == 0
     assert service.requests[0].document.path == str(path)
 
 
@@ -121,7 +121,7 @@ def test_the_object_of_a_suggestion_has_every_field(
         return replace(service.suggestion(request), candidates=candidates, trace=trace)
 
     service.outcome = answer
-    assert main(["complete", f"{source}:2:12", "--json", "--candidates", "2"]) == 0
+    assert main(["complete", "--standalone", f"{source}:2:12", "--json", "--candidates", "2"]) == 0
     found = check_object(capsys.readouterr().out)
     assert (found["outcome"], found["text"], found["reason"]) == ("suggestion", "a + b", None)
     assert found["finish_reason"] == "stop"
@@ -143,11 +143,11 @@ def test_no_suggestion_is_exit_3_with_the_reason_on_standard_error(
     service.outcome = lambda request: NoSuggestion(
         request.request_id, NoSuggestionReason.REPEATS_SUFFIX, "suffix filter"
     )
-    assert main(["complete", f"{source}:2:12"]) == 3
+    assert main(["complete", "--standalone", f"{source}:2:12"]) == 3
     output = capsys.readouterr()
     assert output.out == ""
     assert "already follows the cursor (suffix filter)" in output.err
-    assert main(["complete", f"{source}:2:12", "--json"]) == 3
+    assert main(["complete", "--standalone", f"{source}:2:12", "--json"]) == 3
     found = check_object(capsys.readouterr().out)
     assert (found["outcome"], found["reason"], found["text"]) == ("none", "repeats_suffix", "")
     assert (found["candidates"], found["finish_reason"]) == ([], None)
@@ -165,7 +165,7 @@ def test_ctrl_c_cancels_the_engine_and_says_so(
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    assert main(["complete", f"{source}:2:12", "--json"]) == 130
+    assert main(["complete", "--standalone", f"{source}:2:12", "--json"]) == 130
     assert check_object(capsys.readouterr().out)["outcome"] == "cancelled"
     assert service.cancelled_ids
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -182,7 +182,7 @@ def test_what_replaces_text_is_printed_as_an_insertion(
         replace_start=request.offset - 1,
         replace_end=request.offset + 1,
     )
-    assert main(["complete", f"{path}:1:3"]) == 0
+    assert main(["complete", "--standalone", f"{path}:1:3"]) == 0
     assert capsys.readouterr().out == "x, y"
 
 
@@ -195,7 +195,7 @@ def test_every_flag_reaches_the_request_or_the_service(
         *("--exact", "--standalone", "--model", "smollm2-135m", "--device", "cpu"),
         *("--precision", "float32", "--offline", "--log-level", "error"),
     ]
-    assert main(["complete", f"{source}:2:12", *arguments]) == 0
+    assert main(["complete", "--standalone", f"{source}:2:12", *arguments]) == 0
     (request,) = service.requests
     assert (request.num_candidates, request.max_new_tokens) == (3, 17)
     assert (request.temperature, request.seed, request.deadline_ms) == (0.5, 7, 800.0)
@@ -209,7 +209,7 @@ def test_every_flag_reaches_the_request_or_the_service(
 def test_a_script_that_asks_waits_longer_than_an_editor(
     source: Path, service: Any, built: list[Any]
 ) -> None:
-    assert main(["complete", f"{source}:2:12"]) == 0
+    assert main(["complete", "--standalone", f"{source}:2:12"]) == 0
     assert service.requests[0].deadline_ms > 10 * built[0].completion.deadline_ms
 
 
@@ -218,7 +218,7 @@ def test_the_environment_sets_what_no_flag_does(
 ) -> None:
     monkeypatch.setenv("FIMBLE_MODEL_DEVICE", "cuda")
     monkeypatch.setenv("FIMBLE_MODEL_PRECISION", "bf16")
-    assert main(["complete", f"{source}:2:12", "--device", "cpu"]) == 0
+    assert main(["complete", "--standalone", f"{source}:2:12", "--device", "cpu"]) == 0
     assert (built[0].model.device, built[0].model.precision) == ("cpu", "bf16")
 
 
@@ -227,7 +227,7 @@ def test_an_unknown_variable_is_told_and_stops_nothing(
     source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIMBLE_MODEL_NAMME", "x")
-    assert main(["complete", f"{source}:2:12"]) == 0
+    assert main(["complete", "--standalone", f"{source}:2:12"]) == 0
     assert "did you mean FIMBLE_MODEL_NAME?" in capsys.readouterr().err
 
 
@@ -262,7 +262,7 @@ def test_bad_input_is_exit_2_and_names_the_remedy(
 ) -> None:
     path = tmp_path / "a.py"
     path.write_bytes(content)
-    assert main(["complete", f"{path}{place}", *arguments]) == 2
+    assert main(["complete", "--standalone", f"{path}{place}", *arguments]) == 2
     output = capsys.readouterr()
     assert told in output.err
     assert output.out == ""
@@ -272,9 +272,9 @@ def test_bad_input_is_exit_2_and_names_the_remedy(
 def test_a_missing_file_and_a_directory_are_told_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["complete", f"{tmp_path}/none.py:1:1"]) == 2
+    assert main(["complete", "--standalone", f"{tmp_path}/none.py:1:1"]) == 2
     assert "no such file; check the path" in capsys.readouterr().err
-    assert main(["complete", f"{tmp_path}:1:1"]) == 2
+    assert main(["complete", "--standalone", f"{tmp_path}:1:1"]) == 2
     assert "is a directory" in capsys.readouterr().err
 
 
@@ -282,7 +282,7 @@ def test_a_missing_file_and_a_directory_are_told_apart(
 def test_a_byte_order_mark_is_no_character(tmp_path: Path, service: Any) -> None:
     path = tmp_path / "a.py"
     path.write_bytes(b"\xef\xbb\xbfx = ")
-    assert main(["complete", f"{path}:1:5"]) == 0
+    assert main(["complete", "--standalone", f"{path}:1:5"]) == 0
     assert service.requests[0].prefix == "x = "
 
 
@@ -297,7 +297,7 @@ def test_unusual_files_reach_the_service_whole(
 ) -> None:
     path = tmp_path / "a.py"
     path.write_text(text)
-    assert main(["complete", f"{path}:{place}"]) == 0
+    assert main(["complete", "--standalone", f"{path}:{place}"]) == 0
     assert service.requests[0].prefix == text
 
 
@@ -306,7 +306,7 @@ def test_a_mistake_of_ours_is_exit_1_with_a_traceback_in_the_log(
     source: Path, service: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.error = ZeroDivisionError("inside the engine")
-    assert main(["complete", f"{source}:2:12"]) == 1
+    assert main(["complete", "--standalone", f"{source}:2:12"]) == 1
     error = capsys.readouterr().err
     assert "fimble: inside the engine" in error
     assert "Traceback" in error
@@ -322,7 +322,7 @@ def test_cancelled_before_the_model_is_there_is_still_an_outcome(
 
     fake_app = SimpleNamespace(build_service=interrupted)
     monkeypatch.setitem(sys.modules, "lsp_server.app", fake_app)
-    assert main(["complete", f"{source}:2:12", "--json"]) == 130
+    assert main(["complete", "--standalone", f"{source}:2:12", "--json"]) == 130
     assert check_object(capsys.readouterr().out)["outcome"] == "cancelled"
 
 
