@@ -119,6 +119,11 @@ class Metrics:
         """Show the state of ``models()`` whenever the metrics are read; call it once."""
         self.registry.register(_Models(models))
 
+    def observe_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Show how many tasks ``loop`` has whenever the metrics are read; call it once."""
+        tasks = Gauge("fimble_tasks", "Tasks of the event loop.", registry=self.registry)
+        tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
+
     def count(self, outcome: CompletionOutcome, door: Door) -> None:
         """Take in how one request ended."""
         kind, reason, source = _labels(outcome)

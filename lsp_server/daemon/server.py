@@ -97,7 +97,9 @@ class Daemon:
             RuntimeFolderError: The folder cannot be made private.
         """
         prepare(self._paths)
-        watch_turns(asyncio.get_running_loop(), self.host.metrics.count_long_turn)
+        loop = asyncio.get_running_loop()
+        watch_turns(loop, self.host.metrics.count_long_turn)
+        self.host.metrics.observe_loop(loop)
         with _exclusive(self._paths):
             server = await asyncio.start_unix_server(
                 self._accept, sock=_listening_socket(self._paths), backlog=_BACKLOG

@@ -200,6 +200,15 @@ def test_models_are_read_when_somebody_asks() -> None:
     assert shown['fimble_queue_length{model="large"}'] == 0
 
 
+async def test_the_tasks_of_the_loop_are_shown() -> None:
+    metrics = Metrics()
+    metrics.observe_loop(asyncio.get_running_loop())
+    before = values(metrics)["fimble_tasks"]
+    task = asyncio.create_task(asyncio.Event().wait())
+    assert values(metrics)["fimble_tasks"] == before + 1
+    task.cancel()
+
+
 def test_long_turns_and_the_process_are_shown() -> None:
     metrics = Metrics()
     metrics.count_long_turn()
