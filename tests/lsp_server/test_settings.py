@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lsp_server.options import Resolved, from_environment, from_flags, from_mapping, resolve
-from lsp_server.settings import Device, Settings, all_specs
+from lsp_server.settings import Device, Reach, Settings, all_specs
 
 
 def test_without_any_source_the_settings_are_the_defaults() -> None:
@@ -98,3 +98,10 @@ def test_the_page_lists_exactly_the_settings_of_the_code(repository: Path) -> No
         (spec.key, spec.shown_default, spec.allowed, spec.variable, spec.rule.meaning)
         for spec in all_specs().values()
     ]
+
+
+def test_the_page_names_exactly_the_settings_that_need_trust(repository: Path) -> None:
+    page = (repository / "docs" / "settings.md").read_text()
+    table = page.partition("| setting | without trust |")[2].partition("\n\n")[0]
+    guarded = {spec.key for spec in all_specs().values() if spec.rule.reach is Reach.MACHINE}
+    assert set(re.findall(r"`(\w+\.\w+)`", table)) == guarded
