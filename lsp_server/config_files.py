@@ -8,31 +8,30 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import platformdirs
-
 from lsp_server.errors import TrustStoreError
-from lsp_server.options import CONFIG_VARIABLE, Options, Problem, from_mapping, shown
+from lsp_server.options import Options, Problem, from_mapping, shown
 from lsp_server.settings import all_specs
 from lsp_server.trust import TrustStore
+from lsp_server.user_file import (
+    CONFIG_VARIABLE,
+    MAX_NUM_BYTES,
+    UnusableFileError,
+    read_regular,
+    user_file_path,
+)
 
 PROJECT_FILE_NAME = ".fimble.toml"
 
 # Settings fill a page. The parser takes time quadratic in the parts of a dotted name, ten seconds
 # for the longest that fits into a project's file, so names are limited as well.
-_MAX_USER_BYTES = 1_000_000
 _MAX_PROJECT_BYTES = 32_768
 _MAX_DOTS_PER_LINE = 100
 _ROOT_USER = 0
-
-
-class _UnusableFileError(Exception):
-    """Why a file cannot be read; the message begins with what is wrong and ends with the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +49,18 @@ class ProjectFile:
     refused: tuple[str, ...] = ()
 
 
-def user_file_path(environment: Mapping[str, str], directory: str = "") -> Path:
-    """Return where the user's file is or would be.
-
-    ``FIMBLE_CONFIG`` names another, relative to ``directory`` or else the working folder.
-    """
-    named = environment.get(CONFIG_VARIABLE, "")
-    if named:
-        return Path(os.path.abspath(os.path.join(directory, os.path.expanduser(named))))
-    return platformdirs.user_config_path("fimble", appauthor=False) / "config.toml"
-
-
 def read_user_file(environment: Mapping[str, str], directory: str = "") -> Options:
     """Read the file of ``user_file_path``; a missing one is empty unless it was named."""
     path = user_file_path(environment, directory)
     origin = shown(str(path))
     try:
-        content = _read_regular(path, _MAX_USER_BYTES, is_link_allowed=True)
+        content, _ = read_regular(path, MAX_NUM_BYTES, is_link_allowed=True)
     except FileNotFoundError:
         if environment.get(CONFIG_VARIABLE, ""):
             message = f"{origin}: there is no such file; mend or unset {CONFIG_VARIABLE}"
             return Options({}, (Problem(message, True),), origin)
         return Options({}, (), origin)
-    except _UnusableFileError as error:
+    except UnusableFileError as error:
         return Options({}, (Problem(f"{origin}: {error}", True),), origin)
     return _parse(content, origin).anchored(path.parent)
 
@@ -95,11 +83,10 @@ def read_project_file(folder: Path, store: TrustStore) -> ProjectFile | None:
     path = folder / PROJECT_FILE_NAME
     origin = shown(str(path))
     try:
-        content = _read_regular(path, _MAX_PROJECT_BYTES, is_link_allowed=False)
-        owner = path.lstat().st_uid
+        content, owner = read_regular(path, _MAX_PROJECT_BYTES, is_link_allowed=False)
     except FileNotFoundError:
         return None
-    except (_UnusableFileError, OSError) as error:
+    except UnusableFileError as error:
         return ProjectFile(path, Options({}, (Problem(f"{origin}: {error}", True),), origin))
     options = _parse(content, origin).anchored(folder)
     try:
@@ -157,30 +144,3 @@ def _parse(content: bytes, origin: str) -> Options:
         message = f"{origin}: not valid TOML: {reason}; nothing in the file counts until it is"
         return Options({}, (Problem(message, True),), origin)
     return from_mapping(tree, origin)
-
-
-def _read_regular(path: Path, max_num_bytes: int, *, is_link_allowed: bool) -> bytes:
-    """Return all bytes of a file, without ever waiting for a pipe or following a foreign link.
-
-    Raises:
-        FileNotFoundError: There is none.
-        _UnusableFileError: It is no regular file, too large, or not readable.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    if not is_link_allowed:
-        if path.is_symlink():  # said more clearly than the system would, and where it has no flag
-            raise _UnusableFileError("a link; put the file itself into the project")
-        flags |= getattr(os, "O_NOFOLLOW", 0)
-    try:
-        with open(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _UnusableFileError("not a regular file; remove it or put a file there")
-            content = file.read(max_num_bytes + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(path) from None
-    except (OSError, ValueError) as error:  # ValueError: a zero in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _UnusableFileError(f"cannot be read: {reason}; mend its permissions") from error
-    if len(content) > max_num_bytes:
-        raise _UnusableFileError(f"larger than {max_num_bytes} bytes; settings fill a page")
-    return content

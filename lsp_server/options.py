@@ -17,12 +17,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from lsp_server.settings import Settings, SettingSpec, all_specs
+from lsp_server.user_file import CONFIG_VARIABLE
 from models.registry import registered_models
 
 OptionValue = bool | int | float | str | tuple[str, ...]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _VARIABLE_PREFIX = "FIMBLE_"
-CONFIG_VARIABLE = "FIMBLE_CONFIG"
 DEFAULT_ORIGIN = "default"
 ENVIRONMENT_ORIGIN = "environment"
 

@@ -9,16 +9,12 @@ import sys
 from pathlib import Path
 
 from lsp_server.commands.flags import resolve_sources
-from lsp_server.config_files import (
-    PROJECT_FILE_NAME,
-    find_project,
-    read_project_file,
-    user_file_path,
-)
+from lsp_server.config_files import PROJECT_FILE_NAME, find_project, read_project_file
 from lsp_server.errors import BadInputError
 from lsp_server.options import DEFAULT_ORIGIN, ENVIRONMENT_ORIGIN, Resolved, shown
 from lsp_server.settings import SettingSpec, all_specs
 from lsp_server.trust import TrustStore
+from lsp_server.user_file import user_file_path
 
 EXIT_NONE = 1
 _SCHEMA = 1

@@ -7,13 +7,12 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsp_server import version
 from lsp_server.daemon import launch
 from lsp_server.daemon.hello import Hello, Role, new_client_id
-from lsp_server.daemon.paths import RuntimePaths, runtime_paths
+from lsp_server.daemon.paths import RuntimePaths, log_file, users_paths
 
 if TYPE_CHECKING:
     from completion.service import CompletionService
@@ -51,8 +50,8 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def daemon_paths() -> RuntimePaths:
-    """Return where the daemon of this user is, as the environment says."""
-    return runtime_paths(os.environ.get("FIMBLE_SERVER_RUNTIME_DIR", ""), os.environ)
+    """Return where the daemon of this user is."""
+    return users_paths(os.environ)
 
 
 def _start(_arguments: argparse.Namespace) -> int:
@@ -108,7 +107,7 @@ def _in_words(status: dict[str, Any]) -> str:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    path = log_file()
+    path = log_file(os.environ)
     if not path.exists():
         sys.stderr.write(f"fimble: there is no log yet; it will be {path}\n")
         return EXIT_NOT_RUNNING
@@ -120,16 +119,6 @@ def _logs(arguments: argparse.Namespace) -> int:
             if not arguments.follow:
                 return 0
             time.sleep(_FOLLOW_S)
-
-
-def log_file() -> Path:
-    """Return the daemon's log, as the environment or the system's custom says."""
-    import platformdirs
-
-    chosen = os.environ.get("FIMBLE_SERVER_LOG_FILE", "")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(platformdirs.user_log_dir("fimble", appauthor=False)) / "daemon.log"
 
 
 def _run(_arguments: argparse.Namespace) -> int:
@@ -145,15 +134,17 @@ def _run(_arguments: argparse.Namespace) -> int:
 
     # The daemon belongs to no client: of the variables it was started with, only those about the
     # process count. Each client brings its own.
-    settings = resolve(read_user_file(os.environ), from_environment(os.environ)).settings
-    file = log_file()
+    resolved = resolve(read_user_file(os.environ), from_environment(os.environ))
+    settings = resolved.settings
+    paths, file = daemon_paths(), log_file(os.environ)
     file.parent.mkdir(parents=True, exist_ok=True)
     configure_logging(settings.server, str(file))
+    for problem in resolved.problems:
+        logging.getLogger(__name__).warning("%s", problem.message)
     os.chdir("/")
     if settings.server.nice:
         os.nice(settings.server.nice)
     host = ModelHost(_build)
-    paths = runtime_paths(settings.server.runtime_dir, os.environ)
 
     async def serve() -> None:
         daemon = Daemon(host, paths, settings.server)

@@ -28,12 +28,14 @@ from lsp_server.daemon.hello import (
 )
 from lsp_server.daemon.paths import RuntimePaths, prepare
 from lsp_server.errors import BadHelloError, DaemonStartError
+from lsp_server.user_file import CONFIG_VARIABLE
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 _ANSWER_TIMEOUT_S = 10.0
 _POLL_S = 0.02
 _NUM_QUOTED_LINES = 5
+_FOLDER_VARIABLE, _LOG_VARIABLE = "FIMBLE_SERVER_RUNTIME_DIR", "FIMBLE_SERVER_LOG_FILE"
 _STOP = b'{"jsonrpc":"2.0","id":1,"method":"stop","params":{}}'
 
 
@@ -211,7 +213,7 @@ def _start(paths: RuntimePaths, hello: Hello, environment: Mapping[str, str]) ->
             stdout=log,
             stderr=log,
             cwd="/",
-            env={**environment, "FIMBLE_SERVER_RUNTIME_DIR": str(paths.folder)},
+            env=_for_daemon(environment, paths),
             start_new_session=True,
         )
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -231,6 +233,16 @@ def _start(paths: RuntimePaths, hello: Hello, environment: Mapping[str, str]) ->
     raise DaemonStartError(
         f"the daemon did not listen within {START_TIMEOUT_S:.0f} s; see {paths.startup_log}"
     )
+
+
+def _for_daemon(environment: Mapping[str, str], paths: RuntimePaths) -> dict[str, str]:
+    """Return the variables of a daemon, which works in another folder than we do."""
+    named = {
+        name: os.path.abspath(os.path.expanduser(value))
+        for name, value in environment.items()
+        if name in (CONFIG_VARIABLE, _LOG_VARIABLE) and value
+    }
+    return {**environment, **named, _FOLDER_VARIABLE: str(paths.folder)}
 
 
 def _last_lines(path: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsp_server.errors import RuntimeFolderError
+from lsp_server.user_file import daemon_path
 
 # Linux has room for 107 bytes and a zero, macOS for 103.
 _MAX_SOCKET_BYTES = 103
@@ -49,6 +50,25 @@ class RuntimePaths:
     def startup_log(self) -> Path:
         """What a daemon wrote before its log was open."""
         return self.folder / "startup.log"
+
+
+def users_paths(environment: Mapping[str, str]) -> RuntimePaths:
+    """Return the paths of this user's daemon, as variables and the user's file say.
+
+    Raises:
+        RuntimeFolderError: See ``runtime_paths``.
+    """
+    return runtime_paths(daemon_path("server.runtime_dir", environment), environment)
+
+
+def log_file(environment: Mapping[str, str]) -> Path:
+    """Return the daemon's log, as variables, the user's file or the system's custom say."""
+    chosen = daemon_path("server.log_file", environment)
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_log_dir("fimble", appauthor=False)) / "daemon.log"
 
 
 def runtime_paths(configured: str, environment: Mapping[str, str]) -> RuntimePaths:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from lsp_server import version
 from lsp_server.daemon.hello import Hello, Role, new_client_id
 from lsp_server.daemon.launch import find_or_start
-from lsp_server.daemon.paths import runtime_paths
+from lsp_server.daemon.paths import log_file, users_paths
 from lsp_server.proxy.pump import Pump
 from lsp_server.proxy.relay import Relay
 
@@ -32,8 +32,7 @@ def serve_editor(flags: Mapping[str, object]) -> int:
         hello = Hello(
             version.current(), Role.LSP, client, _directory(), fimble_variables(os.environ), flags
         )
-        paths = runtime_paths(os.environ.get("FIMBLE_SERVER_RUNTIME_DIR", ""), os.environ)
-        return find_or_start(paths, hello, os.environ)
+        return find_or_start(users_paths(os.environ), hello, os.environ)
 
     pump = Pump(Relay(_where_to_look), connect, sys.stdin.fileno(), sys.stdout.fileno())
     return pump.run()
@@ -52,6 +51,6 @@ def _directory() -> str:
 
 
 def _where_to_look() -> str:
-    from lsp_server.commands.daemon import log_file  # brings argparse and more
-
-    return f"; the log is {log_file()}, and `fimble lsp --standalone` does without a daemon"
+    return (
+        f"; the log is {log_file(os.environ)}, and `fimble lsp --standalone` does without a daemon"
+    )
