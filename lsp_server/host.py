@@ -153,14 +153,19 @@ class ModelHost:
         with self._lock:
             return [_status(shared) for shared in self._shared.values()]
 
-    def unload_unused(self, now: float | None = None) -> None:
-        """Close the services that nobody has used for as long as their settings allow.
+    def unload_unused(self, after_s: float, now: float | None = None) -> None:
+        """Close the services that nobody has used for ``after_s``; 0 means never.
 
-        ``now`` is in the seconds of ``time.monotonic``.
+        Waits for their engines, which an event loop must not. ``now`` is in the seconds of
+        ``time.monotonic``.
         """
-        now = time.monotonic() if now is None else now
+        if not after_s:
+            return
+        latest = (time.monotonic() if now is None else now) - after_s
         with self._lock:
-            expired = {key: found for key, found in self._shared.items() if _is_expired(found, now)}
+            expired = {
+                key: found for key, found in self._shared.items() if _is_unused(found, latest)
+            }
             for key in expired:
                 del self._shared[key]
         for shared in expired.values():
@@ -290,11 +295,11 @@ def _close(shared: _Shared) -> None:
         shared.ready.close()
 
 
-def _is_expired(shared: _Shared, now: float) -> bool:
-    limit = shared.settings.server.unload_after_s
-    if shared.unused_since is None or not limit or shared.state is LoadingState.LOADING:
+def _is_unused(shared: _Shared, since: float) -> bool:
+    """Whether nobody has held the service since the moment ``since``."""
+    if shared.unused_since is None or shared.state is LoadingState.LOADING:
         return False
-    return now - shared.unused_since >= limit
+    return shared.unused_since <= since
 
 
 def _status(shared: _Shared) -> ServiceStatus:

@@ -122,7 +122,7 @@ class Daemon:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _TICK_S)
-            self.host.unload_unused()
+            await asyncio.to_thread(self.host.unload_unused, self._settings.unload_after_s)
             if self._is_idle():
                 logger.info("nobody has been here for a while; ending")
                 return

@@ -287,6 +287,22 @@ def test_http_is_served_for_as_long_as_the_caller_stays(
         httpx.get(health)
 
 
+def test_a_model_nobody_uses_is_dropped_while_others_are_served(
+    start_daemon: StartDaemon, connect: Callable[..., ControlClient], service: Any
+) -> None:
+    may_end = threading.Event()
+    service.close = may_end.wait  # as an engine that is in the middle of something
+    start_daemon(unload_after_s=1)
+    with connect() as user:
+        assert user.request("complete", COMPLETE)["outcome"] == "suggestion"
+    watcher = connect()
+    while watcher.request("status", {})["models"]:
+        pass
+    for _ in range(3):
+        assert watcher.request("status", {})["models"] == []
+    may_end.set()
+
+
 def test_stop_ends_the_daemon_in_order(
     start_daemon: StartDaemon, connect: Callable[..., ControlClient], paths: RuntimePaths
 ) -> None:
