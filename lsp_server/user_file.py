@@ -57,7 +57,9 @@ def read_regular(path: Path, max_num_bytes: int, *, is_link_allowed: bool) -> tu
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     if not is_link_allowed:
-        if path.is_symlink():  # said more clearly than the system would, and where it has no flag
+        if os.path.islink(
+            path
+        ):  # said more clearly than the system would, and where it has no flag
             raise UnusableFileError("a link; put the file itself into the project")
         flags |= getattr(os, "O_NOFOLLOW", 0)
     try:

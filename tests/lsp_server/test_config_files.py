@@ -240,6 +240,16 @@ def test_a_linked_file_of_a_project_is_never_followed(
     assert "a link; put the file itself" in only_message(file.options)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "\ud800"], ids=["zero", "long", "surrogate"])
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path, store: TrustStore, name: str) -> None:
+    file = read_project_file(tmp_path / name, store)
+    assert file is not None
+    assert "cannot be read" in only_message(file.options)
+    assert only_message(file.options).isprintable()
+    assert read_user_file({"FIMBLE_CONFIG": name}, str(tmp_path)).problems
+    assert find_project(tmp_path / name) is None
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_or_folder_in_the_files_place_is_told_at_once(
     project: Path, store: TrustStore, tmp_path: Path
