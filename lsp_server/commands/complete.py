@@ -157,14 +157,14 @@ def _ask_daemon(request: CompletionRequest, settings: Settings, wishes: Wishes) 
 
 def _connect(settings: Settings) -> socket.socket:
     from lsp_server import version
-    from lsp_server.commands.daemon import daemon_paths
+    from lsp_server.daemon.paths import users_paths
     from lsp_server.daemon.hello import Hello, Role, new_client_id
     from lsp_server.daemon.launch import find_or_start
 
     # The settings are resolved here, from all their places; the daemon takes them as they are.
     hello = Hello(version.current(), Role.CONTROL, new_client_id(), flags=_as_flags(settings))
     try:
-        return find_or_start(daemon_paths(), hello, os.environ)
+        return find_or_start(users_paths(os.environ), hello, os.environ)
     except (DaemonStartError, RuntimeFolderError) as error:
         message = f"{error}; `fimble complete --standalone` does without a daemon"
         raise DaemonStartError(message) from error
