@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -76,6 +78,23 @@ def test_what_was_unused_for_long_enough_is_closed_and_built_anew(make_host: Mak
     assert service.is_closed
     assert host.status() == []
     assert built(host.lease(Settings())) is not service
+
+
+def test_the_memory_of_a_dropped_service_is_given_back_at_once(make_host: MakeHost) -> None:
+    host = make_host()
+    lease = host.lease(Settings())
+    service = built(lease)
+    service.outcome = service.complete  # a cycle, as networks of modules have
+    is_there = weakref.ref(service)
+    del service
+    lease.close()
+    del lease
+    gc.disable()
+    try:
+        host.unload_unused(10, now=float("inf"))
+        assert is_there() is None
+    finally:
+        gc.enable()
 
 
 def test_a_service_that_its_last_client_dropped_is_closed(make_host: MakeHost) -> None:
