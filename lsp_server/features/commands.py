@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pygls.exceptions import JsonRpcInvalidParams
+
 from lsp_server.convert import ACCEPTED_COMMAND
 
 if TYPE_CHECKING:
@@ -15,8 +17,10 @@ def register(server: FimbleLanguageServer) -> None:
 
     # Takes no server: pygls evaluates the annotations of commands, and ours would not be there.
     @server.command(ACCEPTED_COMMAND)
-    def accepted(request_id: str) -> None:
+    def accepted(request_id: str = "") -> None:
         """Tell the service that a suggestion was taken, so that it can prepare the next one."""
+        if not request_id:  # pygls lets arguments be left out altogether
+            raise JsonRpcInvalidParams(f"{ACCEPTED_COMMAND} takes the id of the accepted request")
         service = server.background.ready
         if service is not None:
             service.accepted(request_id)

@@ -9,7 +9,7 @@ import pytest
 
 Connect = Callable[..., Any]
 Initialize = Callable[..., Any]
-INVALID_REQUEST = -32600
+INVALID_REQUEST, INVALID_PARAMS = -32600, -32602
 WAIT = {"server.wait_for_model": "true"}
 
 
@@ -58,3 +58,18 @@ async def test_a_notification_that_is_sent_as_a_request_is_refused_not_left_unan
         refused = await client.ask(method, params)
         assert refused["error"]["code"] == INVALID_REQUEST
         await client.no_further_response()
+
+
+@pytest.mark.parametrize("arguments", [None, [], [""], ["r", "s"]])
+async def test_accepting_without_an_id_is_bad_input_not_a_mistake_of_ours(
+    connected: Connect, initialize: Initialize, service: Any, arguments: object
+) -> None:
+    """Seed 444."""
+    async with connected(**WAIT) as client:
+        await initialize(client)
+        command = {"command": "fimble.accepted", "arguments": arguments}
+        refused = await client.ask("workspace/executeCommand", command)
+        assert refused["error"]["code"] == INVALID_PARAMS
+        command = {"command": "fimble.accepted", "arguments": ["r"]}
+        assert (await client.ask("workspace/executeCommand", command))["result"] is None
+    assert service.accepted_ids == ["r"]
