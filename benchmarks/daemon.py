@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,12 @@ STOP_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A running daemon."""
+    """A running daemon; ``variables`` are those that it and its clients have."""
 
     paths: RuntimePaths
     process: subprocess.Popen[bytes]
     log: Path
+    variables: Mapping[str, str]
 
 
 @contextmanager
@@ -45,8 +46,9 @@ def running_daemon(**settings: str) -> Iterator[Daemon]:
     """
     with tempfile.TemporaryDirectory(prefix="fimble-") as name:
         log = Path(name) / "daemon.log"
-        variables = {"SERVER_RUNTIME_DIR": f"{name}/run", "SERVER_LOG_FILE": str(log), **settings}
-        environment = {**os.environ, **{f"FIMBLE_{key}": text for key, text in variables.items()}}
+        settings = {"SERVER_RUNTIME_DIR": f"{name}/run", "SERVER_LOG_FILE": str(log), **settings}
+        variables = {f"FIMBLE_{key}": text for key, text in settings.items()}
+        environment = {**os.environ, **variables}
         paths = runtime_paths(f"{name}/run", environment)
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "lsp_server", "daemon", "run"],
@@ -54,7 +56,7 @@ def running_daemon(**settings: str) -> Iterator[Daemon]:
         )  # fmt: skip
         try:
             _wait_until_listening(process, paths)
-            yield Daemon(paths, process, log)
+            yield Daemon(paths, process, log, variables)
             launch.stop(paths, version.current())
             code = process.wait(STOP_TIMEOUT_S)
         finally:
@@ -200,7 +202,8 @@ async def greeted(
         ConnectionError: The daemon does not take us.
     """
     reader, writer = await asyncio.open_unix_connection(str(daemon.paths.socket))
-    writer.write(encode(Hello(version.current(), role, new_client_id())))
+    hello = Hello(version.current(), role, new_client_id(), environment=daemon.variables)
+    writer.write(encode(hello))
     header = await reader.readuntil(b"\r\n\r\n")
     welcome = decode_welcome(await reader.readexactly(int(header.split(b":")[1])))
     if not welcome.accepted:
