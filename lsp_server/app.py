@@ -12,6 +12,8 @@ from lsp_server.settings import Settings
 from models.loader import load_model
 from models.progress import ProgressCallback, ignore_progress
 
+_DEFAULT_NUM_THREADS = torch.get_num_threads()
+
 
 def build_service(
     settings: Settings, progress: ProgressCallback = ignore_progress
@@ -24,8 +26,7 @@ def build_service(
         models.errors.ModelError: The model is unknown, broken, cannot be had, or does not fit.
     """
     wanted = settings.model
-    if wanted.num_threads:
-        torch.set_num_threads(wanted.num_threads)
+    _use_threads(wanted.num_threads)
     model = load_model(
         wanted.name,
         device=wanted.device,
@@ -36,6 +37,16 @@ def build_service(
         compile_elementwise=wanted.compile,
     )
     return CompletionService(model, _config(settings))
+
+
+def _use_threads(num_threads: int) -> None:
+    """Compute with ``num_threads`` in threads that begin to compute from now on; 0: torch's own.
+
+    The number is the process's, so one client's choice must not become the next client's default.
+    """
+    chosen = num_threads or _DEFAULT_NUM_THREADS
+    if torch.get_num_threads() != chosen:  # saying what is so already has side effects on MKL
+        torch.set_num_threads(chosen)
 
 
 def _config(settings: Settings) -> CompletionConfig:

@@ -125,7 +125,11 @@ def test_an_editor_brings_its_users_file_and_a_hostile_project_nothing_that_need
     assert connection is not None
     with connection:
         folders = [{"uri": tmp_path.as_uri(), "name": "w"}]
-        params = {"processId": None, "capabilities": {}, "workspaceFolders": folders}
+        params: dict[str, Any] = {
+            "processId": None,
+            "capabilities": {},
+            "workspaceFolders": folders,
+        }
         for message in (
             {"id": 1, "method": "initialize", "params": params},
             {"method": "initialized", "params": {}},
