@@ -96,6 +96,8 @@ class Neovim:
         self.nvim.close()
 
     def lua(self, code: str, *arguments: Any) -> Any:
+        if self.nvim.api.get_mode()["blocking"]:  # a request would wait for ever
+            pytest.fail("Neovim waits for a key")
         return self.nvim.exec_lua(code, *arguments)
 
     def open(self, name: str, text: str) -> None:
@@ -108,8 +110,7 @@ class Neovim:
 
     def is_attached(self) -> bool:
         if self.lua("return Exited"):
-            log = self.home / "state/nvim/lsp.log"
-            pytest.fail(f"the server has ended; Neovim's log:\n{log.read_text()[-4000:]}")
+            pytest.fail(f"the server has ended; Neovim's log:\n{self.log}")
         clients = "#vim.lsp.get_clients({ bufnr = 0, name = 'fimble' })"
         return bool(self.lua(f"return {clients} > 0 and {clients.strip('#')}[1].initialized"))
 
@@ -192,6 +193,12 @@ class Neovim:
     def is_at_rest(self) -> bool:
         """Whether Neovim has asked about where the cursor is now and got all its answers."""
         return self.has_asked_here() and all(record["answered"] for record in self.asked())
+
+    @property
+    def log(self) -> str:
+        """The end of Neovim's own log, with what the server wrote to standard error."""
+        path = self.home / "state/nvim/lsp.log"
+        return path.read_text()[-4000:] if path.exists() else ""
 
     @property
     def notes(self) -> list[str]:

@@ -3,6 +3,8 @@
 vim.g.loaded_python3_provider = 0 -- else opening a Python file first looks at every Python there is
 vim.o.swapfile = false
 vim.o.shadafile = 'NONE'
+vim.o.more = false
+vim.o.messagesopt = 'wait:0,history:500' -- nobody is there to press Enter
 
 local server = vim.json.decode(vim.env.EDITOR_TEST_SERVER)
 
