@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lsp_server.daemon import launch
+from lsp_server.daemon.client import ControlClient
 from lsp_server.daemon.hello import Hello, Role, new_client_id
 from lsp_server.daemon.paths import RuntimePaths
 from lsp_server.daemon.server import Daemon
@@ -104,3 +105,20 @@ def real_daemon(paths: RuntimePaths, tmp_path: Path) -> Iterator[dict[str, str]]
         "FIMBLE_SERVER_LOG_LEVEL": "info",
     }
     launch.stop(paths, current())
+
+
+@pytest.fixture
+def connect(
+    paths: RuntimePaths, hello: Callable[..., Hello]
+) -> Iterator[Callable[..., ControlClient]]:
+    opened: list[ControlClient] = []
+
+    def open_client(**fields: Any) -> ControlClient:
+        connection = launch.find(paths, hello(**fields))
+        assert connection is not None
+        opened.append(ControlClient(connection))
+        return opened[-1]
+
+    yield open_client
+    for client in opened:
+        client.close()

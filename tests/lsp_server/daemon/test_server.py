@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -18,10 +16,9 @@ from hypothesis import strategies as st
 
 from completion.types import apply_edits
 from lsp_server.daemon import launch
-from lsp_server.daemon import server as daemon_server
 from lsp_server.daemon.client import ControlClient, DaemonFailedError
 from lsp_server.daemon.documents import WholeTexts
-from lsp_server.daemon.hello import Hello, Role, decode_welcome, encode
+from lsp_server.daemon.hello import Hello, Role
 from lsp_server.daemon.paths import RuntimePaths
 from lsp_server.differences import edit_between
 from lsp_server.errors import BadInputError
@@ -32,21 +29,6 @@ StartDaemon = Callable[..., Any]
 TEXT = "def add(a, b):\n    return \n"
 DOCUMENT = {"uri": "file:///w/a.py", "path": "/w/a.py", "language_id": "python", "text": TEXT}
 COMPLETE = {"document": DOCUMENT, "offset": TEXT.index("return ") + 7, "wishes": {}}
-
-
-@pytest.fixture
-def connect(paths: RuntimePaths, hello: MakeHello) -> Iterator[Callable[..., ControlClient]]:
-    opened: list[ControlClient] = []
-
-    def open_client(**fields: Any) -> ControlClient:
-        connection = launch.find(paths, hello(**fields))
-        assert connection is not None
-        opened.append(ControlClient(connection))
-        return opened[-1]
-
-    yield open_client
-    for client in opened:
-        client.close()
 
 
 class LspClient:
@@ -317,91 +299,6 @@ def test_only_one_daemon_serves_a_folder(start_daemon: StartDaemon) -> None:
     start_daemon()
     with pytest.raises(Exception, match="another daemon is running"):
         start_daemon()
-
-
-def raw(paths: RuntimePaths) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(20)
-    connection.connect(str(paths.socket))
-    return connection
-
-
-def refusal(connection: socket.socket) -> str:
-    decoder, said = FrameDecoder(), b""
-    while chunk := connection.recv(65536):
-        said += chunk
-    (frame,) = decoder.feed(said)
-    assert isinstance(frame, bytes)
-    welcome = decode_welcome(frame)
-    assert not welcome.accepted
-    return welcome.reason
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"Content-Length: 2\r\n\r\n{}",
-        b"Content-Length: 13\r\n\r\n[[[[[[[[[[[[[",
-        b'Content-Length: 15\r\n\r\n{"fimble": null}',
-        b"Content-Length: 99999999\r\n\r\n",
-        b"\x00" * 20_000,
-    ],
-)
-def test_a_bad_hello_is_refused_and_others_are_served(
-    start_daemon: StartDaemon,
-    connect: Callable[..., ControlClient],
-    paths: RuntimePaths,
-    said: bytes,
-) -> None:
-    start_daemon()
-    with raw(paths) as connection:
-        connection.sendall(said)
-        assert refusal(connection) == "bad_hello"
-    assert connect().request("status", {})["pid"] == os.getpid()
-
-
-def test_a_client_that_says_nothing_is_given_up(
-    start_daemon: StartDaemon,
-    connect: Callable[..., ControlClient],
-    paths: RuntimePaths,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(daemon_server, "HELLO_TIMEOUT_S", 0.1)
-    start_daemon()
-    with raw(paths) as silent:
-        assert connect().request("status", {})["pid"] == os.getpid()
-        assert refusal(silent) == "bad_hello"
-
-
-def test_an_editor_of_another_version_is_told(
-    start_daemon: StartDaemon, paths: RuntimePaths, hello: MakeHello
-) -> None:
-    start_daemon()
-    with raw(paths) as connection:
-        connection.sendall(encode(hello(Role.LSP, version="9.9.9")))
-        assert refusal(connection) == "version"
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
-def test_a_connection_of_another_user_is_closed_without_a_word(
-    start_daemon: StartDaemon, paths: RuntimePaths, hello: MakeHello
-) -> None:
-    start_daemon()
-    folder = paths.folder
-    for reachable in (folder, *folder.parents):  # as if the folder had been left open by mistake
-        if reachable.stat().st_uid == 0 and str(reachable).startswith(str(folder.parents[2])):
-            reachable.chmod(0o755)
-    paths.socket.chmod(0o777)
-    code = (
-        "import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
-        "s.settimeout(20); s.connect(sys.argv[1]); "
-        "s.sendall(b'Content-Length: 2\\r\\n\\r\\n{}'); print(len(s.recv(10)))"
-    )
-    command = [sys.executable, "-I", "-c", code, str(paths.socket)]
-    answered = subprocess.run(command, capture_output=True, text=True, check=False)
-    hung_up = ("ConnectionResetError", "BrokenPipeError")
-    assert answered.stdout == "0\n" or any(name in answered.stderr for name in hung_up), answered
 
 
 def test_many_connections_are_served(
