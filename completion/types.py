@@ -49,6 +49,7 @@ class NoSuggestionReason(StrEnum):
 
     DISABLED = "disabled"
     LOADING = "loading"
+    DOCUMENT_LOST = "document_lost"
     MIDDLE_OF_WORD = "middle_of_word"
     TEXT_RIGHT_OF_CURSOR = "text_right_of_cursor"
     SELECTED_ITEM_MISMATCH = "selected_item_mismatch"
@@ -67,6 +68,9 @@ class NoSuggestionReason(StrEnum):
 _EXPLANATIONS = {
     NoSuggestionReason.DISABLED: "completion is switched off for this language or document",
     NoSuggestionReason.LOADING: "the model is still loading",
+    NoSuggestionReason.DOCUMENT_LOST: (
+        "a change of the document could not be read; save the file or open it anew"
+    ),
     NoSuggestionReason.MIDDLE_OF_WORD: "the cursor stands inside a word; ask explicitly to complete here",
     NoSuggestionReason.TEXT_RIGHT_OF_CURSOR: (
         "code stands to the right of the cursor; ask explicitly to complete here"

@@ -72,8 +72,7 @@ async def _ask(
 ) -> CompletionOutcome:
     """Ask the session, the settings, the cache and the engine, in this order."""
     if ls.session.is_lost(uri):
-        detail = "a change of it could not be read; save the file or open it anew"
-        return NoSuggestion(request.request_id, NoSuggestionReason.DISABLED, detail)
+        return NoSuggestion(request.request_id, NoSuggestionReason.DOCUMENT_LOST)
     refusal = settings.refusal(request.document.language_id)
     if refusal is not None:
         return NoSuggestion(request.request_id, refusal)
