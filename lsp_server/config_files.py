@@ -84,6 +84,7 @@ def read_project_file(folder: Path, store: TrustStore) -> ProjectFile | None:
     origin = shown(str(path))
     try:
         content, owner = read_regular(path, _MAX_PROJECT_BYTES, is_link_allowed=False)
+        _refuse_long_names(content)
     except FileNotFoundError:
         return None
     except UnusableFileError as error:
@@ -125,14 +126,15 @@ def _without_refused(file: ProjectFile, foreign_owner: int | None) -> ProjectFil
     return replace(file, options=options, refused=refused)
 
 
+def _refuse_long_names(content: bytes) -> None:
+    """Raise UnusableFileError for names that would take the parser seconds."""
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.count(b".") > _MAX_DOTS_PER_LINE:
+            reason = f"line {number} has more than {_MAX_DOTS_PER_LINE} dots; shorten it"
+            raise UnusableFileError(reason)
+
+
 def _parse(content: bytes, origin: str) -> Options:
-    dotted = [line.count(b".") > _MAX_DOTS_PER_LINE for line in content.splitlines()]
-    if any(dotted):
-        line_number = dotted.index(True) + 1
-        message = (
-            f"{origin}: line {line_number} has more than {_MAX_DOTS_PER_LINE} dots; shorten it"
-        )
-        return Options({}, (Problem(message, True),), origin)
     try:
         tree = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -198,7 +198,14 @@ def _names_a_path(text: str, folder: Path) -> bool:
 
 
 def _nearest(name: str, names: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(name[:_MAX_SHOWN], names, n=1, cutoff=0.5)
+    written = name[:_MAX_SHOWN]
+    # Whoever forgets the section, or takes a wrong one, has the rest right.
+    without_section = {known.rpartition(".")[2]: known for known in names}
+    close = difflib.get_close_matches(written, names, n=1, cutoff=0.5)
+    if not close:
+        last = written.rpartition(".")[2]
+        ends = difflib.get_close_matches(last, without_section, n=1, cutoff=0.7)
+        close = [without_section[end] for end in ends]
     return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(names)}"
 
 

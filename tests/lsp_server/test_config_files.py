@@ -77,6 +77,12 @@ def test_the_users_file_may_set_anything_and_paths_are_relative_to_it(tmp_path: 
     }
 
 
+def test_a_user_may_write_rows_of_dots(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"# {'.' * 200}\nmodel.offline = true\n")
+    assert read_user(path).values == {"model.offline": True}
+
+
 def test_a_linked_file_of_the_user_is_read(tmp_path: Path) -> None:
     (tmp_path / "dotfiles.toml").write_text("model.offline = true")
     (tmp_path / "config.toml").symlink_to(tmp_path / "dotfiles.toml")

@@ -86,6 +86,22 @@ def test_an_unknown_name_is_reported_with_the_nearest_one() -> None:
     assert options.values == {}
 
 
+@pytest.mark.parametrize(
+    ("tree", "nearest"),
+    [
+        ({"top_k": 1}, "completion.top_k"),
+        ({"fimble": {"naem": "x"}}, "model.name"),
+        ({"model": {"max_num_token": 1}}, "prompt.max_num_tokens"),
+        ({"zzz": {"port": 1}}, "http.port"),
+    ],
+)
+def test_a_name_in_no_section_or_a_wrong_one_is_known_by_its_end(
+    tree: dict[str, object], nearest: str
+) -> None:
+    (problem,) = from_mapping(tree, "client").problems
+    assert problem.message.endswith(f"; did you mean {nearest}?")
+
+
 def test_a_name_like_no_other_is_reported_with_all_names() -> None:
     (problem,) = from_mapping({"zzz": 1}, "client").problems
     assert "model.name" in problem.message
