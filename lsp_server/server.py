@@ -14,7 +14,7 @@ import sys
 
 from cattrs import Converter
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, PyglsError
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams, PyglsError
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
@@ -209,4 +209,7 @@ class FimbleLanguageServer(LanguageServer):
         """
         # pygls calls this while it handles the handler's own exception, which has the traceback.
         cause = sys.exc_info()[1] or error
+        if isinstance(cause, JsonRpcInvalidParams):  # the client's mistake, and answered as one
+            logger.warning("refused: %s", cause)
+            return
         logger.error("%s: %s", source.__name__, error, exc_info=cause)
