@@ -162,11 +162,12 @@ async def _tasks_after_all_left(url: str) -> float:
     return min(found)
 
 
-def growth_per_minute(samples: Sequence[Sample], name: str) -> float:
-    """Return the slope of the least-squares line through what was held after the warm-up."""
-    late = samples[int(len(samples) * WARM_UP_SHARE) :]
-    times = [sample.at_s / 60 for sample in late]
-    return statistics.linear_regression(times, [s.held[name] for s in late]).slope
+def growth_percent(values: Sequence[float]) -> float:
+    """Return how much more was held in the last fifth of the run than just after the warm-up."""
+    fifth = max(1, len(values) // 5)
+    late = values[int(len(values) * WARM_UP_SHARE) :]
+    before, after = statistics.median(late[:fifth]), statistics.median(late[-fifth:])
+    return 100 * (after / before - 1)
 
 
 def figures(outcome: Outcome, num_idle: int) -> list[Figure]:
@@ -196,9 +197,9 @@ def figures(outcome: Outcome, num_idle: int) -> list[Figure]:
     for name in HELD:
         values = [sample.held[name] for sample in outcome.samples]
         unit = "MB" if name.endswith("_mb") else ""
-        slope = growth_per_minute(outcome.samples, name)
         found.append(timing_figure(name, values, unit))
-        found.append(single(f"{name}_per_minute", slope, f"{unit}/min", len(values)))
+        growth = growth_percent(values)
+        found.append(single(f"{name.removesuffix('_mb')}_growth_percent", growth, "%", len(values)))
     return found
 
 
