@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lsp_server import version
 from lsp_server.daemon import launch
@@ -111,14 +112,33 @@ def _logs(arguments: argparse.Namespace) -> int:
     if not path.exists():
         sys.stderr.write(f"fimble: there is no log yet; it will be {path}\n")
         return EXIT_NOT_RUNNING
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        while True:
-            sys.stdout.buffer.write(file.read())
-            sys.stdout.flush()
-            if not arguments.follow:
-                return 0
+    file = path.open("rb")
+    try:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+        _pass_on(file)
+        while arguments.follow:
             time.sleep(_FOLLOW_S)
+            is_complete = _is_rotated(file, path)
+            _pass_on(file)
+            if is_complete:
+                file.close()
+                file = path.open("rb")
+    finally:
+        file.close()
+    return 0
+
+
+def _pass_on(file: BinaryIO) -> None:
+    sys.stdout.buffer.write(file.read())
+    sys.stdout.flush()
+
+
+def _is_rotated(file: BinaryIO, path: Path) -> bool:
+    """Whether the log goes on in a new file under the name of this one."""
+    try:
+        return not os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False  # between the two steps of a rotation
 
 
 def _run(_arguments: argparse.Namespace) -> int:
