@@ -54,9 +54,12 @@ class SlotTable:
         """Reserve a session, starting with all tokens of ``head``, shared, not copied."""
         self._pool = pool
         self._extent = pool.reserve(capacity)
-        self._order = torch.full(
-            (pool.num_slots,), INVISIBLE, dtype=torch.int32, device=pool.device
-        )
+        # A session may begin in the middle of another one's pass, which runs in inference mode: a
+        # tensor made there could never be changed outside.
+        with torch.inference_mode(mode=False):
+            self._order = torch.full(
+                (pool.num_slots,), INVISIBLE, dtype=torch.int32, device=pool.device
+            )
         self._staged: list[int] = []
         self._staged_parents: Sequence[int] | None = None
         self.slots: list[int] = []

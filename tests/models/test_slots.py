@@ -99,6 +99,19 @@ def test_a_shared_head_is_not_copied_and_outlives_its_owner() -> None:
     assert sharer.token_ids == [1, 2, 3, 4, 5]
 
 
+def test_a_table_that_begins_inside_a_pass_of_another_goes_on_outside_of_it() -> None:
+    pool = make_pool()
+    with torch.inference_mode():  # a more urgent request runs between the layers of a prefetch
+        table = SlotTable(pool, 20)
+        table.stage([1, 2])
+        table.commit()
+    table.stage([3])
+    table.commit()
+    table.truncate(1)
+    table.check()
+    assert table.token_ids == [1]
+
+
 def test_a_full_session_refuses_and_stays_as_it_was() -> None:
     table = SlotTable(make_pool(), 4)
     table.stage([1, 2, 3])
