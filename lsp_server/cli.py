@@ -28,7 +28,7 @@ COMMANDS = {
     "daemon": "start, stop and look at the process that owns the models",
     "config": "show the settings and where they come from, trust a project's file",
     "models": "list, fetch, check and remove models",
-    "doctor": "say what works on this machine and what is missing",
+    "doctor": "say what works on this machine, what is missing and what to do",
 }
 
 

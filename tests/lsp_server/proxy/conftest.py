@@ -98,3 +98,19 @@ def conversation() -> Conversation:
 @pytest.fixture(scope="session")
 def new_conversation() -> Callable[[], Conversation]:
     return Conversation
+
+
+def answers(messages: list[dict[str, Any]]) -> dict[Any, Any]:
+    """Return responses by id: the result, or the error's code; a second one is a failure."""
+    found: dict[Any, Any] = {}
+    for message in messages:
+        if "method" not in message:
+            assert message["id"] not in found, f"two responses: {messages}"
+            error = message.get("error")
+            found[message["id"]] = error["code"] if error else message["result"]
+    return found
+
+
+@pytest.fixture(name="answers", scope="session")
+def _answers() -> Callable[[list[Message]], dict[Any, Any]]:
+    return answers

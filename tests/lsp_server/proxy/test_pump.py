@@ -155,8 +155,8 @@ def test_a_daemon_that_sends_nonsense_is_left(running: Running) -> None:
 
 
 def test_the_editor_reads_why_there_is_no_daemon(running: Running) -> None:
-    running.daemons.put(OSError("no room"))
     running.send(id=1, method="initialize", params={"capabilities": {}})
+    running.daemons.put(OSError("no room"))
     shown, refused = running.read(), running.read()
     assert "no room" in shown["params"]["message"]
     assert refused["error"]["code"] == -32603

@@ -1,26 +1,13 @@
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from lsp_server.framing import BrokenFrame, FrameDecoder, frame
-from lsp_server.proxy.relay import MAX_NUM_WAITING, DaemonError
-
 CANCELLED = -32800
+Answers = Callable[[list[dict[str, Any]]], dict[Any, Any]]
 DOCUMENT = {"textDocument": {"uri": "file:///a.py"}}
-
-
-def answers(messages: list[dict[str, Any]]) -> dict[Any, Any]:
-    """Return responses by id: the result, or the error's code; a second one is a failure."""
-    found: dict[Any, Any] = {}
-    for message in messages:
-        if "method" not in message:
-            assert message["id"] not in found, f"two responses: {messages}"
-            error = message.get("error")
-            found[message["id"]] = error["code"] if error else message["result"]
-    return found
 
 
 def test_frames_pass_unchanged_in_both_directions(conversation: Any) -> None:
@@ -33,7 +20,9 @@ def test_frames_pass_unchanged_in_both_directions(conversation: Any) -> None:
     assert bytes(conversation.relay.for_editor).endswith(b"\r\n\r\n" + answer)
 
 
-def test_what_comes_before_the_daemon_is_there_is_handed_over_in_order(conversation: Any) -> None:
+def test_what_comes_before_the_daemon_is_there_is_handed_over_in_order(
+    answers: Answers, conversation: Any
+) -> None:
     conversation.type("initialize", {"capabilities": {}}, 1)
     conversation.type("initialized", {})
     conversation.open("x = ")
@@ -53,6 +42,7 @@ def test_what_comes_before_the_daemon_is_there_is_handed_over_in_order(conversat
 
 
 def test_a_daemon_that_dies_before_it_answers_initialize_is_replaced_unseen(
+    answers: Answers,
     conversation: Any,
 ) -> None:
     conversation.relay.daemon_found()
@@ -101,7 +91,7 @@ def test_a_new_daemon_is_told_all_that_came_before_and_its_answer_stays_here(
     assert conversation.shown() == []
 
 
-def test_what_the_dead_daemon_owed_is_answered_once(conversation: Any) -> None:
+def test_what_the_dead_daemon_owed_is_answered_once(answers: Answers, conversation: Any) -> None:
     conversation.begin()
     conversation.complete(2)
     conversation.complete(3)
@@ -115,7 +105,9 @@ def test_what_the_dead_daemon_owed_is_answered_once(conversation: Any) -> None:
     assert conversation.shown() == []
 
 
-def test_a_request_waits_for_the_next_daemon_and_asks_for_it(conversation: Any) -> None:
+def test_a_request_waits_for_the_next_daemon_and_asks_for_it(
+    answers: Answers, conversation: Any
+) -> None:
     conversation.begin()
     conversation.relay.daemon_lost()
     assert not conversation.relay.wants_daemon, "one that was told to stop would not stay away"
@@ -140,6 +132,7 @@ def test_a_keystroke_asks_for_the_next_daemon(conversation: Any) -> None:
 
 
 def test_a_waiting_request_ends_when_its_document_changes_or_it_is_cancelled(
+    answers: Answers,
     conversation: Any,
 ) -> None:
     conversation.begin()
@@ -169,7 +162,9 @@ def test_the_editors_response_to_a_dead_daemon_is_dropped(conversation: Any) -> 
     assert [message["id"] for message in conversation.heard()] == ["r"]
 
 
-def test_a_registration_that_the_editor_has_is_answered_here(conversation: Any) -> None:
+def test_a_registration_that_the_editor_has_is_answered_here(
+    answers: Answers, conversation: Any
+) -> None:
     conversation.begin()
 
     def register(msg_id: str, *entries: tuple[str, str]) -> None:
@@ -197,7 +192,9 @@ def test_a_registration_that_the_editor_has_is_answered_here(conversation: Any) 
     assert len(conversation.shown()) == 1
 
 
-def test_progress_of_a_dead_daemon_ends_and_an_unused_token_is_kept(conversation: Any) -> None:
+def test_progress_of_a_dead_daemon_ends_and_an_unused_token_is_kept(
+    answers: Answers, conversation: Any
+) -> None:
     conversation.begin()
     for token in ("begun", "unused", "over"):
         params = {"token": token}
@@ -218,7 +215,9 @@ def test_progress_of_a_dead_daemon_ends_and_an_unused_token_is_kept(conversation
     assert len(conversation.shown()) == 1, "an ended token has to be created again"
 
 
-def test_three_deaths_within_a_minute_end_the_attempts_for_a_while(conversation: Any) -> None:
+def test_three_deaths_within_a_minute_end_the_attempts_for_a_while(
+    answers: Answers, conversation: Any
+) -> None:
     conversation.begin()
     conversation.open("x")
     for death in range(3):
@@ -263,6 +262,7 @@ def test_deaths_that_lie_far_apart_are_no_crash_loop(conversation: Any) -> None:
 
 
 def test_without_any_daemon_initialize_fails_with_the_reason_and_nothing_stays_open(
+    answers: Answers,
     conversation: Any,
 ) -> None:
     conversation.type("initialize", {"capabilities": {}}, 1)
@@ -278,7 +278,7 @@ def test_without_any_daemon_initialize_fails_with_the_reason_and_nothing_stays_o
     assert conversation.relay.wants_daemon, "the editor was restarted and may have more luck"
 
 
-def test_the_same_complaint_is_shown_once(conversation: Any) -> None:
+def test_the_same_complaint_is_shown_once(answers: Answers, conversation: Any) -> None:
     conversation.begin()
     conversation.relay.daemon_lost()
     for attempt in range(3):
@@ -292,7 +292,7 @@ def test_the_same_complaint_is_shown_once(conversation: Any) -> None:
 
 @pytest.mark.parametrize("was_answered", [True, False])
 def test_shutdown_is_answered_with_null_whoever_is_alive(
-    conversation: Any, was_answered: bool
+    answers: Answers, conversation: Any, was_answered: bool
 ) -> None:
     conversation.begin()
     conversation.type("shutdown", None, 2)
@@ -307,7 +307,7 @@ def test_shutdown_is_answered_with_null_whoever_is_alive(
     assert conversation.relay.exit_code == 0
 
 
-def test_shutdown_does_not_wait_for_another_daemon(conversation: Any) -> None:
+def test_shutdown_does_not_wait_for_another_daemon(answers: Answers, conversation: Any) -> None:
     conversation.begin()
     conversation.relay.daemon_lost()
     conversation.type("shutdown", None, 2)
@@ -316,7 +316,7 @@ def test_shutdown_does_not_wait_for_another_daemon(conversation: Any) -> None:
     assert conversation.relay.exit_code == 0
 
 
-def test_exit_answers_whoever_still_waits(conversation: Any) -> None:
+def test_exit_answers_whoever_still_waits(answers: Answers, conversation: Any) -> None:
     conversation.begin()
     conversation.complete(2)
     conversation.heard()
@@ -326,7 +326,9 @@ def test_exit_answers_whoever_still_waits(conversation: Any) -> None:
     assert [said["method"] for said in conversation.heard()] == ["exit"]
 
 
-def test_exit_right_behind_everything_else_answers_all_of_it(conversation: Any) -> None:
+def test_exit_right_behind_everything_else_answers_all_of_it(
+    answers: Answers, conversation: Any
+) -> None:
     conversation.type("initialize", {"capabilities": {}}, 1)
     conversation.complete(2)
     conversation.type("shutdown", None, 3)
@@ -339,143 +341,3 @@ def test_an_editor_that_is_gone_ends_the_proxy(conversation: Any) -> None:
     conversation.begin()
     conversation.relay.editor_gone()
     assert conversation.relay.exit_code == 1
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (BrokenFrame("a header without Content-Length"), -32700),
-        (b"{", -32700),
-        (b"[" * 100_000, -32700),
-        (b"[]", -32600),
-        (b'{"jsonrpc":"2.0","id":[],"method":"x"}', -32600),
-    ],
-)
-def test_what_is_no_message_is_refused_here_while_there_is_no_daemon(
-    conversation: Any, body: Any, code: int
-) -> None:
-    conversation.relay.take_editor(body)
-    assert answers(conversation.shown()) == {None: code}
-
-
-@pytest.mark.parametrize("body", [b"{", b"[]"])
-def test_what_is_no_message_is_refused_by_the_daemon(conversation: Any, body: bytes) -> None:
-    """It may have been a change: the daemon has to know that its texts are outdated."""
-    conversation.begin()
-    conversation.relay.take_editor(body)
-    assert bytes(conversation.relay.for_daemon) == frame(body)
-    assert conversation.shown() == []
-
-
-def test_a_broken_frame_is_broken_for_the_daemon_too(conversation: Any) -> None:
-    conversation.begin()
-    conversation.relay.take_editor(BrokenFrame("a header without Content-Length"))
-    conversation.complete(2)
-    broken, request = FrameDecoder().feed(bytes(conversation.relay.for_daemon))
-    assert isinstance(broken, BrokenFrame)
-    assert isinstance(request, bytes)
-    refusal = {"code": -32700, "message": "broken"}
-    conversation.say(id=None, error=refusal)
-    assert answers(conversation.shown()) == {None: -32700}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"contentChanges": [{"text": 3}]},
-        {"contentChanges": [{"text": "b"}, {"range": {"start": {"line": 0}}, "text": ""}]},
-        {"contentChanges": [{"text": "b", "range": {"start": {"line": -1, "character": 0}}}]},
-        {},
-        [],
-        None,
-    ],
-)
-def test_a_document_with_an_unreadable_change_stays_lost_until_its_text_arrives(
-    conversation: Any, change: Any
-) -> None:
-    conversation.begin()
-    conversation.open("a")
-    document = {"textDocument": {"uri": "file:///a.py", "version": 2}}
-    params = {**document, **change} if isinstance(change, dict) else change
-    conversation.type("textDocument/didChange", params)
-    *_, opened, lost = conversation.replace_daemon()
-    assert opened["params"]["textDocument"]["text"] == "a"
-    assert lost["method"] == "textDocument/didChange"
-    assert "contentChanges" not in lost["params"], "the server must not be able to read it"
-    start = {"line": 0, "character": 0}
-    incremental = {"text": "no", "range": {"start": start, "end": start}}
-    conversation.change(3, incremental)
-    *_, opened, lost = conversation.replace_daemon()
-    assert opened["params"]["textDocument"]["text"] == "a"
-    conversation.now += 100
-    conversation.change(4, incremental, {"text": "b"}, incremental)
-    *_, opened = conversation.replace_daemon()
-    assert opened["params"]["textDocument"]["text"] == "nob"
-
-
-@pytest.mark.parametrize("body", [BrokenFrame("x"), b'{"method":"textDocument/didChange"'])
-def test_a_lost_message_loses_every_document(conversation: Any, body: Any) -> None:
-    conversation.begin()
-    conversation.open("a")
-    conversation.relay.daemon_lost()
-    conversation.relay.take_editor(body)
-    conversation.relay.daemon_found()
-    conversation.heard()
-    conversation.welcome("fimble-proxy/initialize")
-    assert [said["method"] for said in conversation.heard()] == [
-        "initialized",
-        "textDocument/didOpen",
-        "textDocument/didChange",
-    ]
-
-
-def test_a_refused_initialize_leaves_no_session_to_replay(conversation: Any) -> None:
-    conversation.relay.daemon_found()
-    conversation.type("initialize", 3, 1)
-    conversation.say(id=1, error={"code": -32602, "message": "wrong parameters"})
-    assert answers(conversation.shown()) == {1: -32602}
-    conversation.relay.daemon_lost()
-    conversation.type("initialize", {"capabilities": {}}, 2)
-    conversation.heard()
-    conversation.relay.daemon_found()
-    assert [said["id"] for said in conversation.heard()] == [2]
-
-
-def test_a_daemon_that_counts_differently_is_not_used(conversation: Any) -> None:
-    conversation.begin(positionEncoding="utf-8")
-    conversation.relay.daemon_lost()
-    conversation.relay.daemon_found()
-    with pytest.raises(DaemonError):
-        conversation.welcome("fimble-proxy/initialize", positionEncoding="utf-16")
-
-
-@pytest.mark.parametrize("body", [BrokenFrame("a header"), b"{"])
-def test_a_daemon_that_speaks_nonsense_is_not_used(conversation: Any, body: Any) -> None:
-    conversation.begin()
-    with pytest.raises(DaemonError):
-        conversation.relay.take_daemon(body)
-    with pytest.raises(DaemonError):
-        conversation.relay.take_daemon(b"\xff")
-
-
-def test_an_editor_that_asks_without_end_has_to_wait(conversation: Any) -> None:
-    conversation.begin()
-    conversation.relay.daemon_lost()
-    for msg_id in range(MAX_NUM_WAITING + 1):
-        assert not conversation.relay.is_full
-        conversation.complete(msg_id)
-    assert conversation.relay.is_full
-    conversation.relay.daemon_missing("no room")
-    assert not conversation.relay.is_full
-    assert len(answers(conversation.shown())) == MAX_NUM_WAITING + 1
-
-
-def test_half_a_surrogate_pair_is_replayed_as_the_server_keeps_it(conversation: Any) -> None:
-    conversation.begin()
-    body = json.dumps({"uri": "u", "languageId": "python", "version": 1, "text": "\ud800x"})
-    conversation.relay.take_editor(
-        b'{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":%b}}'
-        % body.encode()
-    )
-    *_, opened = conversation.replace_daemon()
-    assert opened["params"]["textDocument"]["text"] == "\ufffdx"
