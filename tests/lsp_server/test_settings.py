@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,15 @@ def test_the_page_names_exactly_the_settings_that_need_trust(repository: Path) -
     table = page.partition("| setting | without trust |")[2].partition("\n\n")[0]
     guarded = {spec.key for spec in all_specs().values() if spec.rule.reach is Reach.MACHINE}
     assert set(re.findall(r"`(\w+\.\w+)`", table)) == guarded
+
+
+def test_the_examples_of_the_page_are_valid(repository: Path) -> None:
+    page = (repository / "docs" / "settings.md").read_text()
+    files = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    sent = re.findall(r"^```json\n(.*?)^```", page, re.M | re.S)
+    assert files
+    assert sent
+    for tree in (*map(tomllib.loads, files), *map(json.loads, sent)):
+        options = from_mapping(tree, "page")
+        assert options.values
+        assert options.problems == ()
