@@ -35,10 +35,11 @@ class Priority(IntEnum):
 
     INTERACTIVE = 0
     PATCH = 1
-    PREFETCH = 2
-    SECOND_PASS = 3
-    HEAL = 4
-    BATCH = 5
+    SCRIPT = 2
+    PREFETCH = 3
+    SECOND_PASS = 4
+    HEAL = 5
+    BATCH = 6
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class _Job(Generic[T]):
     session: str
     work: Work[T]
     cancel: CancellationToken
+    number: int  # of its turn among equals
     future: Future[T] = field(default_factory=Future)
     # Of whoever submits: its variables name the request in the log.
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
@@ -82,11 +84,11 @@ class EngineThread:
         Raises:
             ServiceClosedError: The thread has been closed.
         """
-        job = _Job(priority, session, work, cancel)
+        job = _Job(priority, session, work, cancel, next(self._counter))
         with self._wakeup:
             if self._is_closed:
                 raise ServiceClosedError("the completion service is closed; create a new one")
-            heapq.heappush(self._queue, (priority, next(self._counter), job))
+            heapq.heappush(self._queue, (priority, job.number, job))
             self._wakeup.notify()
         return job.future
 
@@ -158,7 +160,7 @@ class EngineThread:
         for job in self._running[holder:]:
             job.cancel.cancel()
         with self._wakeup:
-            heapq.heappush(self._queue, (urgent.priority, next(self._counter), urgent))
+            heapq.heappush(self._queue, (urgent.priority, urgent.number, urgent))
 
     def _pop_more_urgent(self, priority: Priority) -> _Job[Any] | None:
         with self._wakeup:

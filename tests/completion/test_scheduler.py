@@ -102,6 +102,28 @@ def test_less_urgent_work_on_the_same_session_is_abandoned(engine: EngineThread)
     assert log == ["prefetch starts", "prefetch gives up", "key starts", "key ends"]
 
 
+def test_work_that_has_its_session_freed_first_keeps_its_turn(engine: EngineThread) -> None:
+    log: list[str] = []
+    slow = Steps("prefetch", log)
+    engine.submit(Priority.PREFETCH, "a", slow, CancellationToken())
+    slow.has_started.wait(5)
+    gate = threading.Event()
+
+    def hold(checkpoint: Checkpoint) -> None:
+        gate.wait(5)
+
+    # Runs nested in the prefetch, so that both of the following are queued at its next checkpoint.
+    engine.submit(Priority.INTERACTIVE, "c", hold, CancellationToken())
+    futures = [
+        engine.submit(Priority.INTERACTIVE, name, quick(name, log), CancellationToken())
+        for name in ("a", "b")
+    ]
+    gate.set()
+    for future in futures:
+        future.result(5)
+    assert [line for line in log if line.endswith("ends")] == ["a ends", "b ends"]
+
+
 def test_equally_urgent_work_does_not_interrupt(engine: EngineThread) -> None:
     log: list[str] = []
     first = Steps("first", log)
