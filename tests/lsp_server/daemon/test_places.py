@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from lsp_server.config_files import read_user_file
@@ -15,7 +16,7 @@ from lsp_server.daemon import launch
 from lsp_server.daemon.hello import Hello
 from lsp_server.daemon.paths import RuntimePaths, log_file, users_paths
 from lsp_server.options import Options, from_environment, resolve
-from lsp_server.user_file import daemon_path
+from lsp_server.user_file import daemon_path, user_file_path
 from lsp_server.version import current
 
 KEY = "server.runtime_dir"
@@ -76,10 +77,25 @@ def test_relative_variables_are_of_the_folder_one_works_in(
     assert settings.runtime_dir == str(tmp_path / "run")
 
 
+@pytest.mark.parametrize("named", [None, "", " ", "/etc/xdg", "relative", "/a/../b/"])
+@pytest.mark.parametrize("home", [None, "", "/home/me", "home"])
+def test_the_users_folder_is_the_one_that_the_library_knows(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, home: str | None
+) -> None:
+    for name, value in (("XDG_CONFIG_HOME", named), ("HOME", home)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    folder = platformdirs.user_config_path("fimble", appauthor=False)
+    assert user_file_path({}) == folder / "config.toml"
+
+
 def test_looking_for_the_daemon_imports_nothing_heavy() -> None:
+    heavy = ["tomllib", "argparse", "completion", "models"]
+    heavy += ["platformdirs"] if sys.platform == "linux" else []
     code = (
         "import sys, os; from lsp_server.daemon.paths import users_paths; users_paths(os.environ);"
-        "print([m for m in ('tomllib', 'argparse', 'completion', 'models') if m in sys.modules])"
+        f"print([name for name in {heavy} if name in sys.modules])"
     )
     environment = {**os.environ, "XDG_CONFIG_HOME": "/nonexistent"}
     found = subprocess.run(
