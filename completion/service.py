@@ -145,10 +145,9 @@ class CompletionService:
             return known
         deadline = Deadline.after_ms(request.deadline_ms or self._config.deadline_ms)
         self._cancel_prefetch(request.document.key)
+        priority = Priority.INTERACTIVE if request.is_interactive else Priority.SCRIPT
         try:
-            outcome = self._submit(
-                request, Priority.INTERACTIVE, cancel, deadline, on_text
-            ).result()
+            outcome = self._submit(request, priority, cancel, deadline, on_text).result()
         except (WorkCancelled, ServiceClosedError):
             return Cancelled(request.request_id, trace=self._trace())
         except Exception as error:

@@ -153,7 +153,8 @@ class SelectedItem:
 class CompletionRequest:
     """One question: what belongs at ``offset`` of ``document``?
 
-    ``None`` in an optional limit means: the configured default. ``verbatim`` asks for the text as
+    ``None`` in an optional limit means: the configured default. A request that is not
+    ``is_interactive`` lets those of people at their keyboard go first. ``verbatim`` asks for the text as
     the model writes it: it ends at one of ``stop``, at the model's own end or at its limit, no
     filter changes it, and samples that turn out equal are all kept. ``num_top_logprobs`` asks for
     the candidates' tokens, each beside that many of the likeliest in its place.
@@ -175,6 +176,7 @@ class CompletionRequest:
     use_retrieval: bool = True
     use_speculation: bool = True
     use_patching: bool = True
+    is_interactive: bool = True
     verbatim: bool = False
     num_top_logprobs: int | None = None
 

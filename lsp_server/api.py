@@ -205,7 +205,7 @@ def build_request(
         "use_patching": engine.patching,
     }
     chosen: Wishes = {**defaults, **wishes}
-    return CompletionRequest(uuid.uuid4().hex, document, offset, **chosen)
+    return CompletionRequest(uuid.uuid4().hex, document, offset, is_interactive=False, **chosen)
 
 
 def _check(wishes: Wishes) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -82,7 +82,9 @@ def service_key(settings: Settings) -> ServiceKey:
     engine = settings.engine
     # In steps: clients that want suggestions of slightly different length share one model.
     limit = max(256, 1 << (settings.completion.max_new_tokens - 1).bit_length())
-    return (settings.model, settings.prompt, engine.max_num_sessions, engine.prefetch, limit)
+    # Whether weights may be fetched is no property of the model that was loaded.
+    model = replace(settings.model, offline=False)
+    return (model, settings.prompt, engine.max_num_sessions, engine.prefetch, limit)
 
 
 class _Shared:

@@ -130,6 +130,7 @@ def _request(
         document=table.snapshot(text),
         offset=len(prompt),
         trigger=TriggerKind.INVOKED,
+        is_interactive=False,
         max_new_tokens=body.max_tokens or DEFAULT_MAX_TOKENS,
         deadline_ms=options.deadline_ms or SCRIPT_DEADLINE_MS,
         temperature=0.0 if temperature < _LEAST_TEMPERATURE else temperature,

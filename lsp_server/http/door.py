@@ -14,6 +14,7 @@ from completion.types import CancellationToken, CompletionOutcome
 from lsp_server.http.choices import FinishedChoice, PlannedChoice, finish, stopping
 from lsp_server.http.errors import ApiError, try_later
 from lsp_server.http.prompts import PromptTable
+from lsp_server.logs import request_scope
 from lsp_server.metrics import Door
 from lsp_server.settings import Settings
 from models import registry
@@ -156,7 +157,10 @@ class HttpDoor:
             listener = on_text if choice.request.verbatim else None
             return service.complete(choice.request, token, listener)
 
-        task = asyncio.create_task(self._lease.run(work))
+        request_id = choice.request.request_id
+        with request_scope(request_id):
+            counted = self._host.metrics.counted(self._lease.run(work), Door.HTTP, request_id)
+            task = asyncio.create_task(counted)
         self._running.add(task)
         task.add_done_callback(lambda _: texts.put_nowait(None))
         sent = ""
@@ -168,7 +172,6 @@ class HttpDoor:
             if task.cancelled():
                 raise stopping()
             outcome = task.result()
-            self._host.metrics.count(outcome, Door.HTTP)
             finished = finish(choice, outcome)
             if len(finished.text) > len(sent):
                 yield Piece(choice.index, finished.text[len(sent) :])

@@ -285,6 +285,33 @@ def test_a_forgotten_document_starts_afresh(service: CompletionService) -> None:
     assert complete(service, request_for(max_new_tokens=3)).trace.prompt.num_cached_tokens == 0
 
 
+def test_a_person_goes_before_a_script_that_is_being_answered(service: CompletionService) -> None:
+    finished: list[str] = []
+
+    def ask(name: str, request: CompletionRequest) -> None:
+        service.complete(request, CancellationToken())
+        finished.append(name)
+
+    typing = replace(
+        request_for(max_new_tokens=2),
+        document=DocumentSnapshot("file:///w/b.py", 1, "python", TEXT),
+    )
+    person = threading.Thread(target=ask, args=("person", typing))
+    script = replace(request_for(max_new_tokens=40), is_interactive=False, verbatim=True)
+
+    def on_text(_: str) -> None:
+        if person.ident is None:
+            person.start()
+            # The script has tokens left: between two layers it finds the other request.
+            while not service.num_waiting:
+                pass
+
+    service.complete(script, CancellationToken(), on_text)
+    finished.append("script")
+    person.join(20)
+    assert finished == ["person", "script"]
+
+
 def wait_until_idle(service: CompletionService) -> None:
     """Return once everything queued so far has run, prefetches included."""
     done = threading.Event()
