@@ -12,7 +12,7 @@ import sys
 
 def commands(options: argparse.Namespace) -> list[list[str]]:
     """Return the benchmarks to run as module names with their arguments."""
-    found = [["startup"], ["quality"]]
+    found = [["startup"], ["cancel"], ["soak"], ["fuzz_lsp"], ["quality"]]
     if options.llama_python is not None:
         found.append(["engine", "--llama-python", options.llama_python])
     if options.data is not None:
