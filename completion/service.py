@@ -23,7 +23,7 @@ from completion.outcome import conclude, selection_mismatch, with_total
 from completion.prompt import FimPrompt, PromptBuilder
 from completion.rules import generation_hooks, generation_params
 from completion.scheduler import Checkpoint, EngineThread, Priority
-from completion.sessions import Session, SessionStore
+from completion.sessions import MAX_NUM_NESTED, Session, SessionStore
 from completion.strategy import choose_strategy
 from completion.suggestion_cache import SuggestionCache, after_acceptance
 from completion.trigger import should_ask
@@ -82,7 +82,7 @@ class CompletionService:
         self._prompts = PromptBuilder(model.tokenizer, self._config.prompt)
         capacity = _session_capacity(self._config)
         # A session holds two tables while the text behind an accepted suggestion is prepared.
-        num_tables = 2 * (self._config.engine.max_num_sessions + 1)
+        num_tables = 2 * (self._config.engine.max_num_sessions + MAX_NUM_NESTED)
         pool = model.decoder.new_pool(1 + num_tables * capacity)
         self._sessions = SessionStore(pool, capacity, self._config.engine.max_num_sessions)
         self._generator = Generator(
@@ -198,7 +198,8 @@ class CompletionService:
         started = time.perf_counter()
 
         def work(checkpoint: Checkpoint) -> CompletionOutcome:
-            outcome = self._answer(request, priority, deadline, checkpoint, on_text)
+            with self._sessions.use(request.document.key) as session:
+                outcome = self._answer(request, session, priority, deadline, checkpoint, on_text)
             return with_total(outcome, (time.perf_counter() - started) * 1000)
 
         return self._engine.submit(priority, request.document.key, work, cancel)
@@ -206,6 +207,7 @@ class CompletionService:
     def _answer(
         self,
         request: CompletionRequest,
+        session: Session,
         priority: Priority,
         deadline: Deadline,
         checkpoint: Checkpoint,
@@ -215,7 +217,6 @@ class CompletionService:
         started = time.perf_counter()
         tree = self._parse(request)
         strategy = choose_strategy(request, tree=tree)
-        session = self._sessions.open(request.document.key)
         chunks = self._retrieve(request)
         retrieved = time.perf_counter()
         # A document that may never be must not move the windows of the one that is.
@@ -310,10 +311,10 @@ class CompletionService:
         key, token = request.document.key, CancellationToken()
 
         def work(checkpoint: Checkpoint) -> None:
-            session = self._sessions.open(key)
-            session.windows.follow(request.document)
-            prompt = self._prompts.build(request, chunks, session.windows)
-            self._generator.prefill(session.table, prompt.token_ids, checkpoint)
+            with self._sessions.use(key) as session:
+                session.windows.follow(request.document)
+                prompt = self._prompts.build(request, chunks, session.windows)
+                self._generator.prefill(session.table, prompt.token_ids, checkpoint)
 
         try:
             self._engine.submit(Priority.SECOND_PASS, key, work, token)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from completion.scheduler import Priority
 from completion.windows import StickyWindows
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
+
+# Nested work is always more urgent than what it interrupts.
+MAX_NUM_NESTED = len(Priority)
 
 
 class Session:
@@ -65,29 +70,46 @@ class Session:
 
 
 class SessionStore:
-    """Sessions by key; the one unused for longest makes room. Engine thread only."""
+    """Sessions by key; the one unused for longest makes room. Engine thread only.
+
+    A session that work is using stays, however long that takes: more urgent work may run between two
+    of its layers, on any number of other documents.
+    """
 
     def __init__(self, pool: SlotPool, capacity: int, max_num_sessions: int) -> None:
-        """Keep up to ``max_num_sessions`` sessions of ``capacity`` tokens each."""
+        """Keep up to ``max_num_sessions`` sessions of ``capacity`` tokens each.
+
+        The pool needs room for ``MAX_NUM_NESTED`` more, which may be in use at the same time.
+        """
         self._pool, self._capacity = pool, capacity
         self._max_num_sessions = max_num_sessions
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._in_use: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, key: str) -> Session:
-        """Return the session of ``key``, creating it if needed."""
+    @contextmanager
+    def use(self, key: str) -> Iterator[Session]:
+        """Lend the session of ``key``, which is created if needed, to one piece of work."""
         if key not in self._sessions:
-            while len(self._sessions) >= self._max_num_sessions:
-                _, oldest = self._sessions.popitem(last=False)
-                oldest.close()
+            self._make_room(self._max_num_sessions - 1)
             self._sessions[key] = Session(self._pool, self._capacity)
         self._sessions.move_to_end(key)
-        return self._sessions[key]
+        self._in_use.add(key)
+        try:
+            yield self._sessions[key]
+        finally:
+            self._in_use.discard(key)
+            self._make_room(self._max_num_sessions)
 
     def close(self, key: str) -> None:
         """Forget ``key``; unknown keys are fine."""
         session = self._sessions.pop(key, None)
         if session is not None:
             session.close()
+
+    def _make_room(self, num_kept: int) -> None:
+        unused = [key for key in self._sessions if key not in self._in_use]
+        for key in unused[: max(0, len(self._sessions) - num_kept)]:
+            self.close(key)

@@ -105,10 +105,8 @@ class ModelSettings:
             may_be_path=True,
         ),
     ] = DEFAULT_MODEL
-    device: Annotated[Device, Rule("where the model runs", reach=_PROJECT)] = Device.AUTO
-    precision: Annotated[Precision, Rule("how the weights are kept", reach=_PROJECT)] = (
-        Precision.AUTO
-    )
+    device: Annotated[Device, Rule("where the model runs")] = Device.AUTO
+    precision: Annotated[Precision, Rule("how the weights are kept")] = Precision.AUTO
     cache_dir: Annotated[
         str,
         Rule(
@@ -146,9 +144,7 @@ class CompletionSettings:
         ),
     ] = ()
     # Of the project: the cache is built with room for that many.
-    max_new_tokens: Annotated[
-        int, Rule("tokens of one suggestion at most", 1, 4096, reach=_PROJECT)
-    ] = 256
+    max_new_tokens: Annotated[int, Rule("tokens of one suggestion at most", 1, 4096)] = 256
     deadline_ms: Annotated[
         float,
         Rule(
@@ -171,9 +167,7 @@ class CompletionSettings:
 class PromptSettings:
     """How much of what the model sees, in tokens and in shares of them."""
 
-    max_num_tokens: Annotated[
-        int, Rule("tokens of a prompt at most", 64, 131_072, reach=_PROJECT)
-    ] = 2048
+    max_num_tokens: Annotated[int, Rule("tokens of a prompt at most", 64, 131_072)] = 2048
     suffix_share: Annotated[
         float, Rule("of it for the text behind the cursor", 0, 0.45, reach=_PROJECT)
     ] = 0.25
@@ -186,9 +180,7 @@ class PromptSettings:
 class EngineSettings:
     """How the model is run; parts that can be switched off."""
 
-    max_num_sessions: Annotated[
-        int, Rule("documents whose cache is kept at once", 1, 64, reach=_PROJECT)
-    ] = 4
+    max_num_sessions: Annotated[int, Rule("documents whose cache is kept at once", 1, 64)] = 4
     prefetch: Annotated[
         bool, Rule("prepare the suggestion behind the one just accepted", reach=_PROJECT)
     ] = True

@@ -312,6 +312,37 @@ def test_a_person_goes_before_a_script_that_is_being_answered(service: Completio
     assert finished == ["person", "script"]
 
 
+def test_people_on_many_documents_do_not_take_the_cache_of_a_script_at_work(
+    tiny_model: LoadedModel,
+) -> None:
+    engine = replace(CONFIG.engine, max_num_sessions=2)
+    service = CompletionService(tiny_model, replace(CONFIG, engine=engine))
+    script = replace(request_for(max_new_tokens=30), is_interactive=False, verbatim=True)
+    alone = service.complete(script, CancellationToken())
+    others = iter(range(12))
+    people: list[threading.Thread] = []
+
+    def on_text(_: str) -> None:
+        number = next(others, None)
+        if number is None:
+            return
+        document = DocumentSnapshot(f"file:///w/{number}.py", 1, "python", f"x{number} = 1\ny = ")
+        typing = CompletionRequest("p", document, len(document.text), TriggerKind.INVOKED)
+        person = threading.Thread(target=lambda: complete(service, typing))
+        people.append(person)
+        person.start()
+        while person.is_alive() and not service.num_waiting:
+            pass
+
+    service.forget(script.document.key)
+    interrupted = service.complete(script, CancellationToken(), on_text)
+    for person in people:
+        person.join(20)
+    service.close()
+    assert len(people) == 12
+    assert shown(interrupted) == shown(alone)
+
+
 def wait_until_idle(service: CompletionService) -> None:
     """Return once everything queued so far has run, prefetches included."""
     done = threading.Event()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lsp_server.settings import Settings
 from lsp_server.trust import TrustStore
 
 Connect = Callable[..., Any]
@@ -56,16 +57,16 @@ async def test_a_document_follows_its_own_folder(
 async def test_the_first_folder_chooses_the_model(
     connected: Connect, initialize: Initialize, folders: list[Path]
 ) -> None:
-    write(folders[0], "prompt.max_num_tokens = 512\n")
-    write(folders[1], 'prompt.max_num_tokens = 1024\nmodel.precision = "bf16"\n')
+    write(folders[0], "prompt.suffix_share = 0.1\n")
+    write(folders[1], 'prompt.suffix_share = 0.2\nmodel.name = "smollm2-135m"\n')
     connection = connected()
     async with connection as client:
         await initialize(client, **workspace(*folders))
         await client.no_further_response()
         for folder in folders:
             settings = connection.server.settings_for(str(folder / "a.py"))
-            assert settings.prompt.max_num_tokens == 512
-            assert settings.model.precision == "auto"
+            assert settings.prompt.suffix_share == 0.1
+            assert settings.model.name == Settings().model.name
 
 
 async def test_a_client_outranks_a_projects_file(
