@@ -131,7 +131,7 @@ def _probe_messages(number: int, msg_id: str) -> list[dict[str, Json]]:
         "context": {"triggerKind": 2},
         "padding": _PADDING,
     }
-    initialize = {"processId": None, "rootUri": None, "capabilities": {}}
+    initialize: Json = {"processId": None, "rootUri": None, "capabilities": {}}
     return [
         {"jsonrpc": "2.0", **rest}
         for rest in (
