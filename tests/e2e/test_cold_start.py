@@ -124,7 +124,7 @@ import os, sys
 from lsp_server.cli import main
 from lsp_server.commands import lsp
 
-def build(settings):
+def build(settings, progress):
     print("a stray line")
     os.write(1, b"another one, from a C library")
     raise OSError("no model in this test")
@@ -138,7 +138,7 @@ def test_whatever_is_printed_stays_out_of_the_message_stream(
     start_server: Callable[..., Any], tmp_path: Path
 ) -> None:
     command = (sys.executable, "-I", "-u", "-c", _NOISY_SERVER)
-    with start_server("--log-level", "info", command=command) as client:
+    with start_server("--standalone", "--log-level", "info", command=command) as client:
         client.ask("initialize", {"processId": None, "capabilities": {}})
         client.notify("initialized", {})
         told = client.await_notification("window/showMessage")
@@ -151,7 +151,8 @@ def test_whatever_is_printed_stays_out_of_the_message_stream(
 
 def test_the_log_can_go_to_a_file(start_server: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "fimble.log"
-    with start_server("--offline", "--log-level", "info", "--log-file", str(path)) as client:
+    flags = ("--standalone", "--offline", "--log-level", "info", "--log-file", str(path))
+    with start_server(*flags) as client:
         client.ask("initialize", {"processId": None, "capabilities": {}})
     assert "connected to an unnamed client" in path.read_text()
     assert (tmp_path / "server.log").read_text() == ""
