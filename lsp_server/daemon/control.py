@@ -91,8 +91,8 @@ class ControlConnection:
             for task in list(self._running.values()):
                 task.cancel()
             for listener in self._listeners:
-                self._daemon.urls.remove(listener.url)
                 await listener.close()
+                self._daemon.urls.remove(listener.url)
             for lease in self._leases:
                 lease.close()
 

@@ -51,13 +51,13 @@ def test_the_projects_file_of_a_document_counts_and_the_callers_variables_outran
 ) -> None:
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
-    written = "prompt.max_num_tokens = 512\nprompt.suffix_share = 0.125\nhttp.port = 1\n"
+    written = "prompt.context_share = 0.0625\nprompt.suffix_share = 0.125\nhttp.port = 1\n"
     (project / ".fimble.toml").write_text(written)
     outside = complete(tmp_path / "b.py")
     environment = {"FIMBLE_PROMPT_SUFFIX_SHARE": "0.375"}
     inside = complete(project / "src" / "a.py", environment=environment)
     assert outside == Settings()
-    assert (inside.prompt.max_num_tokens, inside.prompt.suffix_share) == (512, 0.375)
+    assert (inside.prompt.context_share, inside.prompt.suffix_share) == (0.0625, 0.375)
     assert inside.http == Settings().http
 
 
