@@ -32,7 +32,17 @@ def test_a_completion_on_the_cpu_stays_below_its_memory_limit(tmp_path: Path) ->
     (tmp_path / "long.py").write_text("".join(lines) + "def add(a, b):\n    return \n")
     place = f"long.py:{4 * 400 + 2}:12"
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, "complete", "--standalone", place, "--device", "cpu", "--offline"],
+        [
+            sys.executable,
+            "-c",
+            MEASURE,
+            "complete",
+            "--standalone",
+            place,
+            "--device",
+            "cpu",
+            "--offline",
+        ],
         cwd=tmp_path,
         capture_output=True,
         timeout=300,
