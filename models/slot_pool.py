@@ -67,7 +67,8 @@ class SlotPool:
         self.rotary = Rotary(config.rope, config.head_dim, self.device)
         self.token_ids = np.full(num_slots, -1, dtype=np.int64)
         self.positions = np.zeros(num_slots, dtype=np.int64)
-        self.is_exact = np.zeros(num_slots, dtype=bool)
+        # Edits since the text that a slot was computed from was the text before it; 0 is exact.
+        self.ages = np.zeros(num_slots, dtype=np.int32)
         self.num_references = np.zeros(num_slots, dtype=np.int32)
         self._extent_of = np.full(num_slots, -1, dtype=np.int64)
         self._extents: dict[int, _Extent] = {}
@@ -130,7 +131,7 @@ class SlotPool:
             self.num_references[slot] -= 1
             if self.num_references[slot] == 0:
                 self.token_ids[slot] = -1
-                self.is_exact[slot] = False
+                self.ages[slot] = 0
                 extent = self._extents[int(self._extent_of[slot])]
                 heapq.heappush(extent.free, int(slot))
                 self._drop_if_unused(extent)
@@ -160,31 +161,33 @@ class SlotPool:
         for tensor in (self.keys, self.values, self.origin_keys):
             if tensor is not None:
                 tensor[:, :, target] = tensor[:, :, source]
-        for array in (self.token_ids, self.positions, self.is_exact):
+        for array in (self.token_ids, self.positions, self.ages):
             array[list(targets)] = array[list(sources)]
 
     def rerotate(self, slots: Sequence[int], positions: Sequence[int]) -> None:
-        """Move the keys of ``slots`` to new RoPE ``positions``; values and contents stay.
+        """Move the keys of ``slots`` to new RoPE ``positions``; values, contents and ages stay.
 
         Rotations compose, so one rotation replaces recomputing it. It does not refresh what a key
-        was computed from, so the slots are no longer exact unless nothing moved.
+        was computed from; whether that has changed is for the caller to note in ``ages``.
         """
-        index, new = np.asarray(slots), np.asarray(positions)
+        index, new = np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         moved = self.positions[index] != new
         index, new = index[moved], new[moved]
         if not len(index):
             return
         at = torch.as_tensor(index, device=self.device)
         if self.origin_keys is not None:
-            source = self.origin_keys[:, :, at]
+            source = self.origin_keys
             table = self.rotary.table(torch.as_tensor(new, device=self.device))
         else:
-            source = self.keys[:, :, at]
+            source = self.keys
             deltas = torch.as_tensor(new - self.positions[index], device=self.device)
             table = self.rotary.shift_table(deltas)
-        self.keys[:, :, at] = rotate(source, table[:, 0]).to(self.keys.dtype)
+        # Layer by layer: the copies of one layer stay in the processor's cache.
+        for layer_keys, layer_source in zip(self.layer_keys, source.unbind(0), strict=True):
+            rotated = rotate(layer_source.index_select(1, at), table[:, 0])
+            layer_keys.index_copy_(1, at, rotated.to(layer_keys.dtype))
         self.positions[index] = new
-        self.is_exact[index] = False
 
 
 def _lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

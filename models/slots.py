@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.errors import PoolFullError
 from models.slot_pool import PAD_SLOT, SlotPool
 
 PASS_SIZES = (1, 4, 8, 16, 32)  # padded sizes of decode and verify passes, one CUDA graph each
@@ -43,6 +44,38 @@ class TokenBatch:
     num_rows: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptRun:
+    """``length`` tokens of a table from ``old_start`` on, which a new text has from ``new_start`` on.
+
+    They are the table's own, or those of a ``donor``, which keeps them.
+    """
+
+    old_start: int
+    new_start: int
+    length: int
+    donor: SlotTable | None = None
+
+    @property
+    def old_stop(self) -> int:
+        """Behind the last token, in the old order."""
+        return self.old_start + self.length
+
+    @property
+    def new_stop(self) -> int:
+        """Behind the last token, in the new text."""
+        return self.new_start + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Rows in flight: their slots, how many tokens stand before each, and a tree's parents."""
+
+    slots: tuple[int, ...] = ()
+    befores: tuple[int, ...] = ()
+    parents: tuple[int, ...] | None = None
+
+
 class SlotTable:
     """The tokens of one session in logical order, and the rows in flight.
 
@@ -60,8 +93,7 @@ class SlotTable:
             self._order = torch.full(
                 (pool.num_slots,), INVISIBLE, dtype=torch.int32, device=pool.device
             )
-        self._staged: list[int] = []
-        self._staged_parents: Sequence[int] | None = None
+        self._staged = Staged()
         self.slots: list[int] = []
         self.token_ids: list[int] = []
         if head is not None:
@@ -81,9 +113,18 @@ class SlotTable:
         """Return the RoPE position of each token."""
         return [int(p) for p in self._pool.positions[self.slots]]
 
+    def ages(self) -> npt.NDArray[np.int32]:
+        """Return how many edits old each token is, 0 for exact ones."""
+        return self._pool.ages[self.slots]
+
     def is_exact(self) -> bool:
         """Whether every key and value equals a fresh prefill of the same tokens."""
-        return bool(self._pool.is_exact[self.slots].all())
+        return not self.ages().any()
+
+    def num_exact(self) -> int:
+        """Return how many leading tokens are exact; nothing behind a stale one is."""
+        stale = np.flatnonzero(self.ages())
+        return int(stale[0]) if len(stale) else len(self.slots)
 
     def common_prefix(self, token_ids: Sequence[int]) -> int:
         """Return how many leading tokens of ``token_ids`` the table already holds."""
@@ -98,6 +139,7 @@ class SlotTable:
         token_ids: Sequence[int],
         *,
         parents: Sequence[int] | None = None,
+        befores: Sequence[int] | None = None,
         pad_to: int | None = None,
     ) -> TokenBatch:
         """Take slots for new rows and return the batch that computes them.
@@ -109,17 +151,22 @@ class SlotTable:
             parents: None for a chain. For a tree, the row each row continues, -1 for the committed
                 tokens; a row comes after its parent and sees the committed tokens, its ancestors
                 and itself.
+            befores: For a chain that belongs into the middle: how many committed tokens stand
+                before each row, never falling. A row sees those and the rows before it. None puts
+                all rows behind the last token.
             pad_to: Number of rows of the batch; the added ones change nothing.
 
         Raises:
             PoolFullError: The session's extent is full; the table is unchanged.
         """
         self.discard()
-        slots = self._pool.take(self._extent, len(token_ids))
-        self._staged, self._staged_parents = slots, parents
         depths = _depths(len(token_ids), parents)
-        first = len(self.slots)
-        positions = [first + depth for depth in depths]
+        befores = [len(self.slots)] * len(token_ids) if befores is None else befores
+        slots = self._pool.take(self._extent, len(token_ids))
+        self._staged = Staged(
+            tuple(slots), tuple(befores), None if parents is None else tuple(parents)
+        )
+        positions = [before + depth for before, depth in zip(befores, depths, strict=True)]
         self._pool.token_ids[slots] = token_ids
         self._pool.positions[slots] = positions
         num_padding = max(0, (pad_to or 0) - len(token_ids))
@@ -134,36 +181,98 @@ class SlotTable:
             num_rows=len(token_ids),
         )
 
-    def commit(self, rows: Sequence[int] | None = None) -> None:
+    def commit(self, rows: Sequence[int] | None = None, *, replacing: range | None = None) -> None:
         """Make staged ``rows`` (all, if None) tokens, in order; free the other staged slots.
 
-        For a tree the rows must be one path from its root.
+        Args:
+            rows: For a tree, one path from its root.
+            replacing: Tokens that the rows take the place of; no row may have seen them. What
+                stands behind keeps its age: it was computed from the old ones.
         """
-        kept = range(len(self._staged)) if rows is None else rows
-        slots = [self._staged[row] for row in kept]
-        exact = self.is_exact()
-        self._pool.release([slot for slot in self._staged if slot not in set(slots)])
-        first = len(self.slots)
-        self.slots.extend(slots)
-        self.token_ids.extend(int(t) for t in self._pool.token_ids[slots])
-        self._pool.is_exact[slots] = exact
-        self._staged, self._staged_parents = [], None
+        staged = self._staged
+        kept = range(len(staged.slots)) if rows is None else rows
+        slots = [staged.slots[row] for row in kept]
+        self._pool.release([slot for slot in staged.slots if slot not in set(slots)])
+        befores = [staged.befores[row] for row in kept]
+        self._staged = Staged()
+        if replacing is not None:
+            self._drop(replacing)
+        first = befores[0] if befores else len(self.slots)
+        for row, (before, slot) in enumerate(zip(befores, slots, strict=True)):
+            self.slots.insert(before + row, slot)
+            self.token_ids.insert(before + row, int(self._pool.token_ids[slot]))
+        self._note_ages(slots, first)
         self._renumber(first)
 
     def discard(self) -> None:
         """Free the rows in flight; the committed tokens stay."""
-        self._pool.release(self._staged)
-        self._staged, self._staged_parents = [], None
+        self._pool.release(self._staged.slots)
+        self._staged = Staged()
 
     def truncate(self, num_tokens: int) -> None:
         """Keep the first ``num_tokens`` tokens: the rewind."""
         self.discard()
-        dropped = self.slots[num_tokens:]
-        if dropped:
-            self._order[torch.tensor(dropped, device=self._pool.device)] = INVISIBLE
-            self._pool.release(dropped)
-            del self.slots[num_tokens:]
-            del self.token_ids[num_tokens:]
+        self._drop(range(num_tokens, len(self.slots)))
+
+    def rearrange(self, runs: Sequence[KeptRun], *, rotates: bool = True) -> None:
+        """Keep the tokens of ``runs``, in the order of the new text, and rotate their keys there.
+
+        What is missing between the runs is to be staged next, with ``befores``; ``close_gaps`` ends
+        an attempt that was given up. What stands behind the first change gets older by one edit.
+
+        Args:
+            runs: In the new order, not overlapping in either.
+            rotates: False leaves keys at the positions they had; for comparisons only.
+
+        Raises:
+            PoolFullError: Moved tokens are shared with other tables and do not fit a second time;
+                the table is unchanged.
+        """
+        self.discard()
+        num_same = num_unmoved(runs)
+        moving = runs[1:] if num_same else runs
+        taken = {
+            at for run in runs if run.donor is None for at in range(run.old_start, run.old_stop)
+        }
+        gone = [slot for at, slot in enumerate(self.slots) if at not in taken]
+        token_ids = [*self.token_ids[:num_same], *self._token_ids_of(moving)]
+        slots = self._own_runs(moving)
+        self._hide(gone)
+        self._pool.release(gone)
+        self.token_ids, self.slots = token_ids, [*self.slots[:num_same], *slots]
+        self._pool.ages[slots] += 1
+        self._renumber(num_same)
+        if rotates:
+            targets = [at for run in moving for at in range(run.new_start, run.new_stop)]
+            self._pool.rerotate(slots, targets)
+
+    def close_gaps(self) -> None:
+        """Move every token to the position that its place in the order gives it.
+
+        Only a patch that was given up leaves tokens elsewhere. They are stale, so an exact table is
+        not touched.
+        """
+        self.discard()
+        first = self.num_exact()
+        self._pool.rerotate(self.slots[first:], range(first, len(self.slots)))
+
+    def adopt(self, donor: SlotTable, start: int, stop: int, before: int) -> None:
+        """Copy tokens ``[start, stop)`` of ``donor`` in behind the first ``before`` of this table.
+
+        Their keys are rotated to where they then stand. They were computed behind another text, so
+        they count as one edit old.
+
+        Raises:
+            PoolFullError: They do not fit; the table is unchanged.
+        """
+        self.discard()
+        slots = self._pool.take(self._extent, stop - start)
+        self._pool.copy(donor.slots[start:stop], slots)
+        self.slots[before:before] = slots
+        self.token_ids[before:before] = donor.token_ids[start:stop]
+        self._pool.rerotate(slots, range(before, before + len(slots)))
+        self._pool.ages[slots] += 1
+        self._renumber(before)
 
     def consolidate(self) -> None:
         """Copy tokens that lie in other sessions' extents into the table's own.
@@ -175,17 +284,7 @@ class SlotTable:
             PoolFullError: The table's own extent has no room; the table is unchanged.
         """
         self.discard()
-        extents = self._pool.extents_of(self.slots)
-        foreign = [at for at, extent in enumerate(extents) if extent != self._extent]
-        if not foreign:
-            return
-        old = [self.slots[at] for at in foreign]
-        new = self._pool.take(self._extent, len(old))
-        self._pool.copy(old, new)
-        self._order[torch.tensor(old, device=self._pool.device)] = INVISIBLE
-        self._pool.release(old)
-        for at, slot in zip(foreign, new, strict=True):
-            self.slots[at] = slot
+        self.slots = self._own(self.slots, only_foreign=True)
         self._renumber(0)
 
     def close(self) -> None:
@@ -201,6 +300,75 @@ class SlotTable:
         visible = torch.nonzero(self._order != INVISIBLE).flatten().tolist()
         assert sorted(visible) == sorted(self.slots)
         assert self._order[self.slots].tolist() == list(range(len(self.slots)))
+        assert self.positions() == list(range(len(self.slots)))
+        assert not (
+            self.ages()[self.num_exact() :] == 0
+        ).any()  # nothing is exact behind a stale one
+
+    def _token_ids_of(self, runs: Sequence[KeptRun]) -> list[int]:
+        return [
+            token_id
+            for run in runs
+            for token_id in (run.donor or self).token_ids[run.old_start : run.old_stop]
+        ]
+
+    def _own_runs(self, runs: Sequence[KeptRun]) -> list[int]:
+        """Return slots of this table alone that hold the tokens of ``runs``."""
+        slots, donated = [], []
+        for run in runs:
+            found = (run.donor or self).slots[run.old_start : run.old_stop]
+            slots += found
+            donated += found if run.donor is not None else []
+        self._pool.retain(donated)
+        try:
+            return self._own(slots)
+        except PoolFullError:
+            self._pool.release(donated)
+            raise
+
+    def _own(self, slots: Sequence[int], *, only_foreign: bool = False) -> list[int]:
+        """Return slots of this table alone with the contents of ``slots``, copied where need be.
+
+        A slot that another table refers to must not change under it; a foreign one may stay if
+        nothing is going to change.
+        """
+        extents = self._pool.extents_of(slots)
+        shared = self._pool.num_references[np.asarray(slots, dtype=np.int64)] > 1
+        wanted = extents != self._extent if only_foreign else (extents != self._extent) | shared
+        at = np.flatnonzero(wanted).tolist()
+        if not at:
+            return list(slots)
+        old = [slots[idx] for idx in at]
+        new = self._pool.take(self._extent, len(old))
+        self._pool.copy(old, new)
+        self._hide(old)
+        self._pool.release(old)
+        owned = list(slots)
+        for idx, slot in zip(at, new, strict=True):
+            owned[idx] = slot
+        return owned
+
+    def _drop(self, gone: range) -> None:
+        dropped = self.slots[gone.start : gone.stop]
+        if dropped:
+            self._hide(dropped)
+            self._pool.release(dropped)
+            del self.slots[gone.start : gone.stop]
+            del self.token_ids[gone.start : gone.stop]
+
+    def _hide(self, slots: Sequence[int]) -> None:
+        self._order[torch.tensor(slots, dtype=torch.int64, device=self._pool.device)] = INVISIBLE
+
+    def _note_ages(self, slots: Sequence[int], first: int) -> None:
+        """Make new tokens, none before ``first``, as old as the oldest they were computed from."""
+        ages = self._pool.ages[self.slots]
+        before = int(ages[:first].max(initial=0))
+        if first + len(slots) == len(self.slots):
+            self._pool.ages[slots] = before
+            return
+        is_new = np.isin(self.slots[first:], slots)
+        oldest = np.maximum.accumulate(np.where(is_new, before, ages[first:]))
+        self._pool.ages[np.asarray(self.slots[first:])[is_new]] = oldest[is_new]
 
     def _renumber(self, first: int) -> None:
         index = torch.tensor(self.slots[first:], dtype=torch.int64, device=self._pool.device)
@@ -209,7 +377,7 @@ class SlotTable:
 
     def _spans(self) -> tuple[tuple[int, int], ...]:
         """Return the slot ranges that cover every committed and staged slot, one per extent."""
-        slots = np.array([*self.slots, *self._staged])
+        slots = np.array([*self.slots, *self._staged.slots])
         extents = self._pool.extents_of(slots)
         spans = []
         for extent in np.unique(extents):
@@ -218,19 +386,31 @@ class SlotTable:
         return tuple(spans)
 
     def _visible(self, spans: tuple[tuple[int, int], ...], num_padding: int) -> Tensor | None:
-        num_rows, num_committed = len(self._staged), len(self.slots)
+        staged = self._staged
+        num_rows, num_committed = len(staged.slots), len(self.slots)
         width = sum(stop - start for start, stop in spans)
-        if num_rows == 1 and not num_padding and width == num_committed + 1:
+        is_last = num_rows == 1 and staged.befores == (num_committed,)
+        if is_last and not num_padding and width == num_committed + 1:
             return None
-        committed = torch.cat([self._order[start:stop] for start, stop in spans]) != INVISIBLE
-        visible = committed.repeat(num_rows + num_padding, 1)
-        ancestors = torch.from_numpy(_ancestors(num_rows, self._staged_parents))
-        columns = [_column(spans, slot) for slot in self._staged]
-        visible[:num_rows, torch.tensor(columns)] = ancestors.to(self._pool.device)
-        if num_padding and not num_committed:
-            # A row that sees nothing would divide zero by zero.
-            visible[num_rows:] = True
-        return visible
+        order = torch.cat([self._order[start:stop] for start, stop in spans])
+        befores = torch.tensor(staged.befores, dtype=torch.int32, device=order.device)
+        visible = order[None, :] < befores[:, None]
+        columns = [_column(spans, slot) for slot in staged.slots]
+        ancestors = torch.from_numpy(_ancestors(num_rows, staged.parents)).to(order.device)
+        visible[:, torch.tensor(columns, device=order.device)] = ancestors
+        if not num_padding:
+            return visible
+        padding = (order != INVISIBLE).repeat(num_padding, 1)
+        if not num_committed:
+            padding[:] = True  # a row that sees nothing would divide zero by zero
+        return torch.cat([visible, padding])
+
+
+def num_unmoved(runs: Sequence[KeptRun]) -> int:
+    """Return how many leading tokens of a table ``runs``, in the new order, leave in place."""
+    if not runs or runs[0].donor is not None or runs[0].old_start or runs[0].new_start:
+        return 0
+    return runs[0].length
 
 
 def _column(spans: tuple[tuple[int, int], ...], slot: int) -> int:

@@ -13,7 +13,7 @@ from models.config import ModelConfig
 from models.errors import PoolFullError
 from models.rope import Rotary, rotate
 from models.slot_pool import SlotPool
-from models.slots import SlotTable
+from models.slots import KeptRun, SlotTable
 
 CONFIG = ModelConfig.from_hf(
     {
@@ -165,26 +165,26 @@ def test_a_thousand_shifts_do_not_drift(dtype: torch.dtype, bound: float) -> Non
     assert error < bound
 
 
-def test_a_moved_key_is_no_longer_exact_and_an_unmoved_one_is_untouched() -> None:
+def test_an_unmoved_key_is_untouched() -> None:
     pool = make_pool()
     table = SlotTable(pool, 100)
     fill(pool, table, 8)
-    assert table.is_exact()
     before = pool.keys[:, :, table.slots[:4]].clone()
     pool.rerotate(table.slots, [0, 1, 2, 3, 14, 15, 16, 17])
     assert torch.equal(pool.keys[:, :, table.slots[:4]], before)
-    assert pool.is_exact[table.slots].tolist() == [True] * 4 + [False] * 4
-    assert not table.is_exact()
 
 
 def test_what_follows_a_stale_token_is_stale_too() -> None:
     pool = make_pool()
     table = SlotTable(pool, 100)
     fill(pool, table, 8)
-    pool.rerotate(table.slots[4:], [14, 15, 16, 17])
+    assert table.is_exact()
+    table.rearrange([KeptRun(0, 0, 4), KeptRun(5, 4, 3)])
+    assert table.ages().tolist() == [0] * 4 + [1] * 3
     table.stage([50])
     table.commit()
-    assert not pool.is_exact[table.slots[-1]]
+    table.check()
+    assert (table.num_exact(), table.ages()[-1]) == (4, 1)
 
 
 def test_rotating_there_and_back_is_the_identity() -> None:

@@ -1,0 +1,140 @@
+"""Keys and values of context chunks, each computed once and spliced into prompts.
+
+    stored    [head] [chunk]            behind the head, never at position 0
+    prompt    [head] [other] [chunk] …  copied and rotated to where it stands, its head repaired
+
+A stored chunk has seen the head and itself. What it would have seen of chunks in front of it is
+missing, so it counts as one edit old wherever it is not the first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kvedit.plan import PatchPlan
+from models.decoder import Checkpoint, Decoder
+from models.errors import PoolFullError
+from models.slot_pool import SlotPool
+from models.slots import KeptRun, SlotTable
+
+_Key = tuple[tuple[int, ...], tuple[int, ...]]  # the head's tokens, the chunk's
+
+
+class ChunkStore:
+    """Chunks by content, those unused for longest going first. One model, one thread.
+
+    The head's own keys are stored once for all chunks behind it.
+    """
+
+    def __init__(self, decoder: Decoder, pool: SlotPool, max_num_tokens: int) -> None:
+        """Keep up to ``max_num_tokens`` tokens, heads included, in extents of ``pool``."""
+        self._decoder, self._pool = decoder, pool
+        self._max_num_tokens = max_num_tokens
+        self._heads: dict[tuple[int, ...], SlotTable] = {}
+        self._chunks: OrderedDict[_Key, SlotTable] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens are stored."""
+        heads = sum(len(head) for head in self._heads)
+        return heads + sum(len(chunk) for _, chunk in self._chunks)
+
+    def holds(self, head_ids: Sequence[int], chunk_ids: Sequence[int]) -> bool:
+        """Whether the chunk is stored for that head."""
+        return (tuple(head_ids), tuple(chunk_ids)) in self._chunks
+
+    def add(
+        self, head_ids: Sequence[int], chunk_ids: Sequence[int], checkpoint: Checkpoint
+    ) -> bool:
+        """Compute and store a chunk; returns whether it is stored now.
+
+        Without a head there is no place for a chunk: at position 0 it would become a sink.
+
+        Args:
+            head_ids: What every prompt begins with.
+            chunk_ids: The chunk.
+            checkpoint: Called between layers; whatever it raises leaves the store as it was.
+        """
+        key = (tuple(head_ids), tuple(chunk_ids))
+        if key in self._chunks:
+            return True
+        if not head_ids or not chunk_ids or not self._make_room(key):
+            return False
+        head = self._head(key[0], checkpoint)
+        try:
+            table = SlotTable(self._pool, len(chunk_ids), head=head)
+        except PoolFullError:
+            self._drop_unused_heads()
+            return False
+        try:
+            self._fill(table, chunk_ids, checkpoint)
+        except BaseException:
+            table.close()
+            self._drop_unused_heads()
+            raise
+        self._chunks[key] = table
+        return True
+
+    def spliced(
+        self,
+        plan: PatchPlan,
+        token_ids: Sequence[int],
+        num_head: int,
+        chunks: Sequence[range],
+    ) -> PatchPlan:
+        """Return ``plan`` with stored chunks in place of ranges that would be computed whole."""
+        computed = {at for part in plan.computed for at in part}
+        runs = list(plan.kept)
+        for chunk in chunks:
+            key = (tuple(token_ids[:num_head]), tuple(token_ids[chunk.start : chunk.stop]))
+            table = self._chunks.get(key)
+            if table is None or not computed.issuperset(chunk):
+                continue
+            self._chunks.move_to_end(key)
+            runs.append(KeptRun(num_head, chunk.start, len(chunk), table))
+            computed.difference_update(chunk)
+        kept = tuple(sorted(runs, key=lambda run: run.new_start))
+        return replace(plan, kept=kept, computed=()).computing(computed)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        while self._chunks:
+            self._chunks.popitem()[1].close()
+        self._drop_unused_heads()
+
+    def _head(self, head_ids: tuple[int, ...], checkpoint: Checkpoint) -> SlotTable:
+        if head_ids not in self._heads:
+            table = SlotTable(self._pool, len(head_ids))
+            try:
+                self._fill(table, head_ids, checkpoint)
+            except BaseException:
+                table.close()
+                raise
+            self._heads[head_ids] = table
+        return self._heads[head_ids]
+
+    def _fill(self, table: SlotTable, token_ids: Sequence[int], checkpoint: Checkpoint) -> None:
+        batch = table.stage(token_ids)
+        try:
+            self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
+            table.commit()
+        finally:
+            table.discard()
+
+    def _make_room(self, key: _Key) -> bool:
+        head, chunk = key
+        needed = len(chunk) + (0 if head in self._heads else len(head))
+        while self._chunks and self.num_tokens + needed > self._max_num_tokens:
+            self._chunks.popitem(last=False)[1].close()
+        self._drop_unused_heads(spared=head)
+        return self.num_tokens + needed <= self._max_num_tokens
+
+    def _drop_unused_heads(self, spared: tuple[int, ...] = ()) -> None:
+        used = {head for head, _ in self._chunks} | {spared}
+        for head in [head for head in self._heads if head not in used]:
+            self._heads.pop(head).close()

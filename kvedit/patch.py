@@ -1,0 +1,178 @@
+"""Patching a cache: keep what still serves, rotate it into place, compute the rest in order.
+
+    table   a b c d e f          plan      kept a b | e f,  compute X Y and the window e
+    then    a b X Y e f          exact     a b X Y e        f is one edit old until it is healed
+
+Whatever interrupts a patch, the table stays valid: it holds the tokens that were kept and those that
+were finished, each with its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kvedit.chunks import ChunkStore
+from kvedit.plan import PatchPlan, plan_cache_reuse, plan_patch
+from kvedit.policy import PatchMode, PatchPolicy
+from kvedit.repair import Vocabulary, repaired
+from models.decoder import Checkpoint, Decoder
+from models.slot_pool import SlotPool
+from models.slots import KeptRun, SlotTable
+
+_CACHE_REUSE_RUN = 256  # tokens; the value that llama.vim recommends
+
+
+@dataclass(frozen=True, slots=True)
+class PatchTarget:
+    """A text that a table is to hold.
+
+    ``num_fixed`` tokens at its start, the head, are kept in place or computed. ``chunks`` are the
+    ranges of context chunks, whose keys may come from a store.
+    """
+
+    token_ids: Sequence[int]
+    num_fixed: int = 0
+    chunks: tuple[range, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PatchReport:
+    """What became of a target's tokens; the three counts add up to all of them.
+
+    ``num_cached`` were kept and are exact, ``num_patched`` were kept and are not, ``num_new`` were
+    computed. ``age`` is how many edits old the oldest is, 0 if all are exact.
+    """
+
+    num_cached: int
+    num_patched: int
+    num_new: int
+    age: int
+
+
+class CachePatcher:
+    """Brings tables up to date. Whoever calls owns the tables for as long as that takes."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        pool: SlotPool,
+        vocabulary: Vocabulary,
+        num_rows: int,
+        chunks: ChunkStore | None = None,
+    ) -> None:
+        """Patch with passes of up to ``num_rows`` rows."""
+        self._decoder, self._pool, self._vocabulary = decoder, pool, vocabulary
+        self._num_rows = num_rows
+        self._chunks = chunks
+
+    def plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
+        """Return what ``update`` would keep and compute. Takes about a millisecond.
+
+        Where computing all from the first change on costs no more than a patch, it is planned:
+        the same time buys an exact cache.
+        """
+        exact = _exact_plan(table, target.token_ids, policy)
+        if not policy.patches:
+            return exact
+        found = self._patch_plan(table, target, policy)
+        return exact if exact.num_computed <= found.num_computed else found
+
+    def update(
+        self,
+        table: SlotTable,
+        target: PatchTarget,
+        policy: PatchPolicy,
+        checkpoint: Checkpoint,
+    ) -> tuple[Tensor, PatchReport]:
+        """Make ``table`` hold ``target``.
+
+        Args:
+            table: What is there; holds the target's tokens afterwards.
+            target: At least one token.
+            policy: How much of the old cache to trust.
+            checkpoint: Called between layers; whatever it raises ends the patch, and what was
+                kept and finished stays.
+
+        Returns:
+            The last token's hidden state, [1, hidden_size], and what was done.
+
+        Raises:
+            PoolFullError: The target does not fit into the table.
+        """
+        plan = self.plan(table, target, policy)
+        table.rearrange(plan.kept, rotates=policy.rotates)
+        try:
+            hidden = self._compute(table, target.token_ids, plan, checkpoint)
+        except BaseException:
+            table.close_gaps()
+            raise
+        return hidden, _report(table, plan)
+
+    def heal(self, table: SlotTable, num_tokens: int, checkpoint: Checkpoint) -> bool:
+        """Compute the first stale tokens of the first ``num_tokens`` anew; returns whether any is left.
+
+        One pass. The new keys take the place of the old ones in one step, once all layers are done.
+        """
+        start = table.num_exact()
+        stop = min(start + self._num_rows, num_tokens, start + table.num_free)
+        if start >= stop:
+            return False
+        token_ids = table.token_ids[start:stop]
+        try:
+            batch = table.stage(token_ids, befores=[start] * len(token_ids))
+            self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
+            table.commit(replacing=range(start, stop))
+        finally:
+            table.discard()
+        return stop < num_tokens
+
+    def _patch_plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
+        old_ids, new_ids = table.token_ids, target.token_ids
+        if policy.mode is PatchMode.CACHE_REUSE:
+            plan = plan_cache_reuse(old_ids, new_ids, min_run=_CACHE_REUSE_RUN)
+        else:
+            plan = plan_patch(old_ids, new_ids, num_fixed=target.num_fixed)
+        if self._chunks is not None:
+            plan = self._chunks.spliced(plan, target.token_ids, target.num_fixed, target.chunks)
+        return repaired(plan, old_ids, new_ids, policy, self._vocabulary)
+
+    def _compute(
+        self,
+        table: SlotTable,
+        token_ids: Sequence[int],
+        plan: PatchPlan,
+        checkpoint: Checkpoint,
+    ) -> Tensor:
+        rows = [at for part in plan.computed for at in part]
+        hidden = torch.empty(0)
+        try:
+            for first in range(0, len(rows), self._num_rows):
+                some = rows[first : first + self._num_rows]
+                befores = [at - row for row, at in enumerate(some)]
+                batch = table.stage([token_ids[at] for at in some], befores=befores)
+                hidden = self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
+                table.commit()
+        finally:
+            table.discard()
+        return hidden[-1:]
+
+
+def _exact_plan(table: SlotTable, token_ids: Sequence[int], policy: PatchPolicy) -> PatchPlan:
+    """Return the plan that keeps the exact tokens in front of the first change, and no other."""
+    num_kept = 0
+    if policy.mode is not PatchMode.FULL:
+        num_kept = min(table.num_exact(), table.common_prefix(token_ids[:-1]))
+    kept = (KeptRun(0, 0, num_kept),) if num_kept else ()
+    return PatchPlan(kept, (range(num_kept, len(token_ids)),), len(token_ids))
+
+
+def _report(table: SlotTable, plan: PatchPlan) -> PatchReport:
+    ages = table.ages()
+    computed = [at for part in plan.computed for at in part]
+    num_stale = int((ages > 0).sum() - (ages[computed] > 0).sum())
+    num_kept = plan.num_tokens - plan.num_computed
+    return PatchReport(num_kept - num_stale, num_stale, plan.num_computed, int(ages.max(initial=0)))
