@@ -25,7 +25,8 @@ from models.decoder import Decoder
 from models.layout import canonical_tensors
 from models.quantize import Precision, encode_tensor
 from models.slot_pool import SlotPool
-from models.slots import SlotTable, TokenBatch
+from models.slots import SlotTable
+from models.token_batch import TokenBatch
 
 SHAPE_7B = {  # the published shape of Qwen2.5-Coder-7B
     "architectures": ["Qwen2ForCausalLM"],

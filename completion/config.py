@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from completion.trigger import TriggerConfig
 from completion.types import TriggerKind
+from kvedit.policy import PatchPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,22 @@ class PromptConfig:
 class EngineConfig:
     """How the model is run.
 
-    ``max_num_sessions`` documents keep their keys and values; the one unused for longest goes
-    first. ``prefill_chunk`` tokens run per pass; larger ones gain nothing on a CPU and make a
-    cancelled prompt lose more. ``max_num_retries`` alternatives are tried while a suggestion would
-    break the code around it.
+    Documents keep their keys and values within ``cache_mb``; the least valuable go first, and one
+    always has room. ``prefill_chunk`` tokens run per pass; larger ones gain nothing on a CPU and
+    make a cancelled prompt lose more. ``max_num_retries`` alternatives are tried while a suggestion
+    would break the code around it.
+
+    ``patch`` has the measures of repairs; which rung of its ladder is taken is each request's
+    choice. ``heal_after_s`` is how long nothing has to happen before a cache is made exact again.
+    ``chunk_tokens`` of context chunks are kept for all documents; 0 keeps none.
     """
 
-    max_num_sessions: int = 4
+    cache_mb: int = 512
     max_new_tokens: int = 512
     prefill_chunk: int = 256
+    patch: PatchPolicy = field(default_factory=PatchPolicy)
+    heal_after_s: float = 0.7
+    chunk_tokens: int = 0
     prefetch_after_acceptance: bool = True
     max_num_retries: Mapping[TriggerKind, int] = field(
         default_factory=lambda: {TriggerKind.AUTOMATIC: 1, TriggerKind.INVOKED: 4}

@@ -1,12 +1,12 @@
 """Prefill and decoding of one prompt; knows tokens and text, not documents.
 
-prompt   | cached: exact common prefix | new: prefilled in chunks | generated, one by one
+prompt   | kept from the last prompt, some of it moved | computed | generated, one by one
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,8 @@ from completion.indentation import IndentationGuard, IndentationIndex, leading_p
 from completion.prompt import FimPrompt
 from completion.scheduler import Checkpoint
 from completion.types import PromptStats, SpeculationStats
+from kvedit.patch import CachePatcher, PatchReport
+from kvedit.policy import PatchPolicy
 from models.decoder import Decoder
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
@@ -41,7 +43,9 @@ class Generation:
 
     candidates: tuple[GeneratedText, ...]
     prompt: PromptStats
+    age: int
     speculation: SpeculationStats
+    patch_ms: float
     prefill_ms: float
     decode_ms: float
 
@@ -56,22 +60,24 @@ class GenerationHooks:
             alternatives are tried, up to ``max_num_retries`` more.
         checkpoint: Called between layers; what it raises ends the work.
         on_text: Told the first candidate's text whenever it grows.
+        on_logits: Told the logits behind the prompt, [vocab_size].
     """
 
     new_monitor: Callable[[], TextMonitor]
     num_faults: Callable[[GeneratedText], int]
     checkpoint: Checkpoint
     on_text: Callable[[str], None] | None = None
+    on_logits: Callable[[Tensor], None] | None = None
 
 
 class Generator:
     """Runs prompts on one model. Engine thread only."""
 
     def __init__(
-        self, decoder: Decoder, pool: SlotPool, tokenizer: Tokenizer, prefill_chunk: int
+        self, decoder: Decoder, pool: SlotPool, tokenizer: Tokenizer, patcher: CachePatcher
     ) -> None:
         self._decoder, self._pool, self._tokenizer = decoder, pool, tokenizer
-        self._prefill_chunk = prefill_chunk
+        self._patcher = patcher
         self._token_index: TokenIndex | None = None
         self._indentations: IndentationIndex | None = None
         self._prefill_rate = _ASSUMED_RATE[decoder.device.type == "cpu"]
@@ -85,62 +91,65 @@ class Generator:
         self,
         table: SlotTable,
         prompt: FimPrompt,
+        policy: PatchPolicy,
         params: GenerationParams,
         hooks: GenerationHooks,
     ) -> Generation:
         """Return the continuations of ``prompt``.
 
-        Whatever the checkpoint raises ends the work; the table then holds the chunks that were
-        finished, all of them valid.
+        Whatever the checkpoint raises ends the work; the table then holds what was kept and the
+        passes that were finished, all of it valid.
 
         Args:
             table: The session's cache; holds prompt and last continuation afterwards.
             prompt: What to continue.
+            policy: How much of the cache to trust.
             params: How.
             hooks: Stop rules, judgement, cancellation and streaming.
 
         Raises:
             ForcedTextImpossibleError: The forced text cannot be spelled.
         """
-        started = time.perf_counter()
-        token_ids = prompt.token_ids
         try:
-            num_cached, logits = self._prefill(table, token_ids, hooks.checkpoint)
+            logits, report = self.prefill(table, prompt, policy, hooks.checkpoint)
+            if hooks.on_logits is not None:
+                hooks.on_logits(logits)
             prefilled = time.perf_counter()
             candidates, num_passes = self._candidates(table, prompt, logits, params, hooks)
         finally:
             table.discard()
-        decoded = time.perf_counter()
+        num_tokens = report.num_cached + report.num_patched + report.num_new
         return Generation(
             candidates=tuple(candidates),
-            prompt=PromptStats(len(token_ids), num_cached, 0, len(token_ids) - num_cached),
+            prompt=PromptStats(num_tokens, report.num_cached, report.num_patched, report.num_new),
+            age=report.age,
             speculation=SpeculationStats(num_forward_passes=num_passes),
-            prefill_ms=(prefilled - started) * 1000,
-            decode_ms=(decoded - prefilled) * 1000,
+            patch_ms=report.moving_ms,
+            prefill_ms=report.computing_ms,
+            decode_ms=(time.perf_counter() - prefilled) * 1000,
         )
 
-    def prefill(self, table: SlotTable, token_ids: Sequence[int], checkpoint: Checkpoint) -> None:
-        """Compute the cache of a prompt without continuing it."""
+    def prefill(
+        self, table: SlotTable, prompt: FimPrompt, policy: PatchPolicy, checkpoint: Checkpoint
+    ) -> tuple[Tensor, PatchReport]:
+        """Bring ``table`` up to ``prompt``; returns the logits behind it, [vocab_size]."""
+        hidden, report = self._patcher.update(table, prompt.target(), policy, checkpoint)
+        self._note_rate(report.num_new, report.computing_ms / 1000)
+        return self._decoder.logits(hidden)[0], report
+
+    def logits_behind(self, table: SlotTable, num_tokens: int, checkpoint: Checkpoint) -> Tensor:
+        """Return the logits behind the first ``num_tokens`` tokens, [vocab_size].
+
+        What follows them is dropped; the last one is computed again.
+        """
+        last = table.token_ids[num_tokens - 1]
+        table.truncate(num_tokens - 1)
         try:
-            self._prefill(table, token_ids, checkpoint)
+            hidden = self._decoder.forward(table.stage([last]), self._pool, checkpoint=checkpoint)
+            table.commit()
         finally:
             table.discard()
-
-    def _prefill(
-        self, table: SlotTable, token_ids: Sequence[int], checkpoint: Checkpoint
-    ) -> tuple[int, Tensor]:
-        """Return the number of reused tokens and the logits behind the last one, [vocab_size]."""
-        # The last token always runs: its logits are not kept.
-        num_cached = table.common_prefix(token_ids[:-1])
-        table.truncate(num_cached)
-        hidden = torch.empty(0)
-        started = time.perf_counter()
-        for start in range(num_cached, len(token_ids), self._prefill_chunk):
-            batch = table.stage(token_ids[start : start + self._prefill_chunk])
-            hidden = self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
-            table.commit()
-        self._note_rate(len(token_ids) - num_cached, time.perf_counter() - started)
-        return num_cached, self._decoder.logits(hidden[-1:])[0]
+        return self._decoder.logits(hidden)[0]
 
     def _note_rate(self, num_tokens: int, seconds: float) -> None:
         if num_tokens < 64:

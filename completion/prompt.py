@@ -17,8 +17,11 @@ from completion.config import PromptConfig
 from completion.fim_format import FimFormat, FimOrder, RepositoryStyle, detect_format
 from completion.types import CompletionRequest, ContextChunk
 from completion.windows import StickyWindows, TokenWindow, fit_head, fit_tail, spell
+from kvedit.patch import PatchTarget
 from models.tokenizer import Tokenizer
 from retrieval.languages import language_for
+
+HEAD, CHUNK = "head", "chunk:"  # ids of segments: the repository's head; the chunks' beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,18 @@ class FimPrompt:
         """All segments' tokens."""
         return [token_id for segment in self.segments for token_id in segment.token_ids]
 
+    def target(self) -> PatchTarget:
+        """Return the prompt as what a cache is to hold: its head stays, its chunks may be spliced."""
+        num_fixed, at, chunks = 0, 0, []
+        for segment in self.segments:
+            stop = at + len(segment.token_ids)
+            if segment.segment_id == HEAD:
+                num_fixed = stop
+            elif segment.segment_id.startswith(CHUNK):
+                chunks.append(range(at, stop))
+            at = stop
+        return PatchTarget(self.token_ids, num_fixed, tuple(chunks))
+
 
 class PromptBuilder:
     """Builds prompts for one model. Holds no document state: windows are passed in."""
@@ -63,6 +78,13 @@ class PromptBuilder:
         named = (*self.fim_format.sentinels, *self.fim_format.stops)
         found = (self._tokenizer.special_id(token) for token in named)
         return self._tokenizer.eos_ids | {token_id for token_id in found if token_id is not None}
+
+    @property
+    def sentinel_ids(self) -> frozenset[int]:
+        """Tokens that say what stands where; they depend on all that is in front of them."""
+        names = () if self.fim_format is None else self.fim_format.sentinels
+        found = (self._tokenizer.special_id(token) for token in names)
+        return frozenset(token_id for token_id in found if token_id is not None)
 
     def build(
         self,
@@ -151,8 +173,8 @@ class PromptBuilder:
         bos = () if self._tokenizer.bos_id is None else (self._tokenizer.bos_id,)
         fmt = self.fim_format
         if not chunks:
-            return (Segment("head", bos),) if bos else ()
-        segments = [Segment("head", (*bos, *self._repo_name(fmt, request)))]
+            return (Segment(HEAD, bos),) if bos else ()
+        segments = [Segment(HEAD, (*bos, *self._repo_name(fmt, request)))]
         for chunk in chunks:
             tokens = self._file_head(fmt, chunk.path, request) + tuple(
                 self._tokenizer.encode(chunk.text.rstrip("\n") + "\n")
@@ -160,7 +182,7 @@ class PromptBuilder:
             if len(tokens) > budget:
                 break
             budget -= len(tokens)
-            name = f"chunk:{chunk.path}:{chunk.start_line}-{chunk.end_line}"
+            name = f"{CHUNK}{chunk.path}:{chunk.start_line}-{chunk.end_line}"
             segments.append(Segment(name, tokens))
         if fmt is not None and fmt.path_inside_prefix:
             segments.append(Segment("file", self._special(fmt.file_separator)))

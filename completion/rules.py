@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from torch import Tensor
+
 from completion.config import EngineConfig
 from completion.decoding import GenerationParams
 from completion.generation import GenerationHooks
@@ -60,14 +62,16 @@ def generation_hooks(
     tree: SyntaxTree | None,
     checkpoint: Checkpoint,
     on_text: Callable[[str], None] | None,
+    on_logits: Callable[[Tensor], None] | None = None,
 ) -> GenerationHooks:
     """Return the stop rules and the judge for ``request``; verbatim text has stop strings only."""
     if request.verbatim:
         monitor = functools.partial(VerbatimMonitor, request.stop)
-        return GenerationHooks(monitor, lambda _: 0, checkpoint, on_text)
+        return GenerationHooks(monitor, lambda _: 0, checkpoint, on_text, on_logits)
     return GenerationHooks(
         new_monitor=functools.partial(StopMonitor, request, strategy),
         num_faults=SyntaxJudge(request, strategy, tree).num_faults,
         checkpoint=checkpoint,
         on_text=on_text,
+        on_logits=on_logits,
     )

@@ -59,6 +59,7 @@ class EngineThread:
 
     def __init__(self, name: str = "engine") -> None:
         self._queue: list[tuple[int, int, _Job[Any]]] = []
+        self._delayed: list[tuple[float, int, _Job[Any]]] = []  # by the time they are due
         self._counter = itertools.count()
         self._wakeup = threading.Condition()
         self._is_closed = False
@@ -68,7 +69,13 @@ class EngineThread:
         self._thread.start()
 
     def submit(
-        self, priority: Priority, session: str, work: Work[T], cancel: CancellationToken
+        self,
+        priority: Priority,
+        session: str,
+        work: Work[T],
+        cancel: CancellationToken,
+        *,
+        delay_s: float = 0.0,
     ) -> Future[T]:
         """Queue ``work`` and return its future.
 
@@ -80,6 +87,8 @@ class EngineThread:
             session: The session the work changes; work on one session never overlaps.
             work: Gets the checkpoint to call between layers, chunks and steps.
             cancel: Ends the work at its next checkpoint.
+            delay_s: How long the work stays out of the queue: what is superseded meanwhile costs
+                nothing.
 
         Raises:
             ServiceClosedError: The thread has been closed.
@@ -88,13 +97,16 @@ class EngineThread:
         with self._wakeup:
             if self._is_closed:
                 raise ServiceClosedError("the completion service is closed; create a new one")
-            heapq.heappush(self._queue, (priority, job.number, job))
+            if delay_s > 0:
+                heapq.heappush(self._delayed, (time.monotonic() + delay_s, job.number, job))
+            else:
+                heapq.heappush(self._queue, (priority, job.number, job))
             self._wakeup.notify()
         return job.future
 
     @property
     def num_waiting(self) -> int:
-        """How many jobs have not started."""
+        """How many jobs wait for their turn; those that are not due yet do not count."""
         with self._wakeup:
             return len(self._queue)
 
@@ -107,7 +119,7 @@ class EngineThread:
         """Cancel everything and wait for the thread to end."""
         with self._wakeup:
             self._is_closed = True
-            for _, _, job in self._queue:
+            for _, _, job in (*self._queue, *self._delayed):
                 job.cancel.cancel()
             for job in self._running:
                 job.cancel.cancel()
@@ -119,7 +131,10 @@ class EngineThread:
         while True:
             with self._wakeup:
                 while not self._queue and not self._is_closed:
-                    self._wakeup.wait()
+                    self._wakeup.wait(self._take_due())
+                if self._is_closed:
+                    self._queue += [(job.priority, at, job) for _, at, job in self._delayed]
+                    self._delayed.clear()
                 if not self._queue:
                     return
                 job = heapq.heappop(self._queue)[2]
@@ -162,8 +177,24 @@ class EngineThread:
         with self._wakeup:
             heapq.heappush(self._queue, (urgent.priority, urgent.number, urgent))
 
+    def _take_due(self) -> float | None:
+        """Queue the delayed jobs whose time has come.
+
+        Returns:
+            Seconds until the next one is due, 0 if any is now, None if there is none.
+        """
+        is_any_due = False
+        while self._delayed and self._delayed[0][0] <= time.monotonic():
+            _, number, job = heapq.heappop(self._delayed)
+            heapq.heappush(self._queue, (job.priority, number, job))
+            is_any_due = True
+        if is_any_due:
+            return 0.0
+        return self._delayed[0][0] - time.monotonic() if self._delayed else None
+
     def _pop_more_urgent(self, priority: Priority) -> _Job[Any] | None:
         with self._wakeup:
+            self._take_due()
             if self._queue and self._queue[0][0] < priority:
                 return heapq.heappop(self._queue)[2]
             return None

@@ -11,21 +11,24 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from threading import Lock
 
+from torch import Tensor
+
+from completion.caches import build_caches
 from completion.config import CompletionConfig
 from completion.context import ContextProvider, NoContext
 from completion.decoding import ForcedTextImpossibleError
 from completion.errors import PromptTooLongError, ServiceClosedError
-from completion.generation import Generator
+from completion.generation import Generation
 from completion.outcome import conclude, selection_mismatch, with_total
 from completion.prompt import FimPrompt, PromptBuilder
 from completion.rules import generation_hooks, generation_params
 from completion.scheduler import Checkpoint, EngineThread, Priority
-from completion.sessions import MAX_NUM_NESTED, Session, SessionStore
+from completion.sessions import Session
 from completion.strategy import choose_strategy
 from completion.suggestion_cache import SuggestionCache, after_acceptance
+from completion.survival import RunningGenerations
 from completion.trigger import should_ask
 from completion.types import (
     CancellationToken,
@@ -36,15 +39,17 @@ from completion.types import (
     CompletionTrace,
     ContextChunk,
     Deadline,
-    Exactness,
     NoSuggestion,
     NoSuggestionReason,
     Suggestion,
     SuggestionSource,
     WorkCancelled,
 )
+from completion.upkeep import CacheUpkeep
 from completion.verbatim import conclude_verbatim
 from completion.windows import StickyWindows
+from kvedit.drift import DriftStats
+from kvedit.policy import PatchPolicy
 from models.loader import LoadedModel
 from retrieval.languages import language_for
 from retrieval.syntax import SyntaxTree
@@ -55,7 +60,6 @@ logger = logging.getLogger(__name__)
 # Part of a deadline that the prompt may take; the rest is for a line of text.
 PREFILL_SHARE = 0.6
 MIN_PROMPT_TOKENS = 128
-DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
 MAX_NUM_REMEMBERED = 64
 
 
@@ -80,17 +84,12 @@ class CompletionService:
             raise PromptTooLongError(num_tokens, model.config.max_positions)
         self._context = context or NoContext()
         self._prompts = PromptBuilder(model.tokenizer, self._config.prompt)
-        capacity = _session_capacity(self._config)
-        # A session holds two tables while the text behind an accepted suggestion is prepared.
-        num_tables = 2 * (self._config.engine.max_num_sessions + MAX_NUM_NESTED)
-        pool = model.decoder.new_pool(1 + num_tables * capacity)
-        self._sessions = SessionStore(pool, capacity, self._config.engine.max_num_sessions)
-        self._generator = Generator(
-            model.decoder, pool, model.tokenizer, self._config.engine.prefill_chunk
-        )
+        self._caches = build_caches(model, self._config, self._prompts)
         self._cache = SuggestionCache()
         self._syntax = SyntaxCache()
         self._engine = EngineThread()
+        self._running = RunningGenerations()
+        self._upkeep = CacheUpkeep(self._engine, self._caches, self._prompts, self._config.engine)
         self._shown: OrderedDict[str, tuple[CompletionRequest, Suggestion]] = OrderedDict()
         self._prefetches: dict[str, CancellationToken] = {}
         self._lock = Lock()
@@ -112,20 +111,20 @@ class CompletionService:
         """Seconds that the engine has worked so far, in finished jobs."""
         return self._engine.busy_s
 
+    @property
+    def drift(self) -> DriftStats:
+        """How far patched caches were from exact ones."""
+        return self._upkeep.drift.stats
+
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         """Return the answer that needs no model, or None if the model has to be asked.
 
         Takes well under a millisecond: trigger rules, typing as suggested, remembered suggestions.
         """
-        if request.verbatim:
-            return None  # asked of the model, not of us
-        reason = should_ask(request, self._config.trigger) or selection_mismatch(request)
-        if reason is not None:
-            return NoSuggestion(request.request_id, reason, trace=self._trace())
-        suggestion = self._cache.lookup(request)
-        if suggestion is not None:
-            self._remember(request, suggestion)
-        return suggestion
+        known = self._known(request)
+        if isinstance(known, Suggestion):
+            self._remember(request, known)
+        return known
 
     def complete(
         self,
@@ -141,13 +140,15 @@ class CompletionService:
             on_text: Told the text so far, on the engine thread, before post-processing.
         """
         known = self.lookup(request)
+        if known is None and self._running.wait_for(request, cancel):
+            known = self.lookup(request)
         if known is not None:
             return known
         deadline = Deadline.after_ms(request.deadline_ms or self._config.deadline_ms)
         self._cancel_prefetch(request.document.key)
         priority = Priority.INTERACTIVE if request.is_interactive else Priority.SCRIPT
         try:
-            outcome = self._submit(request, priority, cancel, deadline, on_text).result()
+            return self._submit(request, priority, cancel, deadline, on_text).result()
         except (WorkCancelled, ServiceClosedError):
             return Cancelled(request.request_id, trace=self._trace())
         except Exception as error:
@@ -155,11 +156,15 @@ class CompletionService:
             detail = f"{type(error).__name__}: {error}"
             reason = NoSuggestionReason.ENGINE_ERROR
             return NoSuggestion(request.request_id, reason, detail, self._trace())
-        if isinstance(outcome, Suggestion) and not request.verbatim:
-            self._cache.store(request, outcome)
-            self._remember(request, outcome)
-            self._prefetch(request, outcome)
-        return outcome
+
+    def edited(self, request: CompletionRequest) -> None:
+        """Take in an edit: patch the cache for ``request``, which is likely to be asked next.
+
+        Work for the document that writes what was typed goes on; see ``completion.survival``.
+        """
+        if self._running.edited(request.document) or self._known(request) is not None:
+            return  # the cache is in use, or the next answer needs none
+        self._upkeep.patch_ahead(request, self._retrieve)
 
     def accepted(self, request_id: str) -> None:
         """Note that the suggestion of ``request_id`` was inserted; unknown ids are fine."""
@@ -171,6 +176,7 @@ class CompletionService:
     def forget(self, key: str) -> None:
         """Drop everything kept for the document ``key``, which was closed."""
         self._cancel_prefetch(key)
+        self._upkeep.forget(key)
         self._cache.clear(key)
         try:
             self._engine.submit(
@@ -183,8 +189,16 @@ class CompletionService:
         """Cancel all work and end the engine thread."""
         self._engine.close()
 
+    def _known(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
+        if request.verbatim:
+            return None  # asked of the model, not of us
+        reason = should_ask(request, self._config.trigger) or selection_mismatch(request)
+        if reason is not None:
+            return NoSuggestion(request.request_id, reason, trace=self._trace())
+        return self._cache.lookup(request)
+
     def _close_document(self, key: str) -> None:
-        self._sessions.close(key)
+        self._caches.sessions.close(key)
         self._syntax.forget(key)
 
     def _submit(
@@ -196,13 +210,36 @@ class CompletionService:
         on_text: Callable[[str], None] | None = None,
     ) -> Future[CompletionOutcome]:
         started = time.perf_counter()
+        running = (
+            self._running.start(request, cancel) if priority is not Priority.PREFETCH else None
+        )
+
+        def note(text: str) -> None:
+            if running is not None:
+                running.wrote(text)
+            if on_text is not None:
+                on_text(text)
 
         def work(checkpoint: Checkpoint) -> CompletionOutcome:
-            with self._sessions.use(request.document.key) as session:
-                outcome = self._answer(request, session, priority, deadline, checkpoint, on_text)
-            return with_total(outcome, (time.perf_counter() - started) * 1000)
+            with self._caches.sessions.use(request.document.key) as session:
+                outcome = self._answer(request, session, priority, deadline, checkpoint, note)
+            outcome = with_total(outcome, (time.perf_counter() - started) * 1000)
+            if running is not None:
+                self._keep(request, outcome)
+            return outcome
 
-        return self._engine.submit(priority, request.document.key, work, cancel)
+        token = cancel if running is None else running.token
+        future = self._engine.submit(priority, request.document.key, work, token)
+        if running is not None:
+            future.add_done_callback(lambda _: running.end())
+        return future
+
+    def _keep(self, request: CompletionRequest, outcome: CompletionOutcome) -> None:
+        """Remember a suggestion, and prepare what follows its acceptance."""
+        if isinstance(outcome, Suggestion) and not request.verbatim:
+            self._cache.store(request, outcome)
+            self._remember(request, outcome)
+            self._prefetch(request, outcome)
 
     def _answer(
         self,
@@ -222,38 +259,39 @@ class CompletionService:
         # A document that may never be must not move the windows of the one that is.
         is_ahead = priority is Priority.PREFETCH
         windows = session.windows.copy() if is_ahead else session.windows
-        prompt, is_short = self._build_prompt(request, session, windows, chunks, deadline)
-        session.take_best(prompt.token_ids)
+        policy = self._upkeep.policy_for(request)
+        prompt, is_short = self._build_prompt(request, session, windows, chunks, deadline, policy)
+        session.take_best(prompt, self._caches.patcher, policy)
         prompted = time.perf_counter()
         if is_short or is_ahead:
             session.fork()
         params = generation_params(
             request, strategy, self._config.engine, self._prompts.stop_ids, deadline
         )
+        asked: list[Tensor] = []
         try:
-            hooks = generation_hooks(request, strategy, tree, checkpoint, on_text)
-            generation = self._generator.generate(session.active, prompt, params, hooks)
+            hooks = generation_hooks(request, strategy, tree, checkpoint, on_text, asked.append)
+            generation = self._caches.generator.generate(
+                session.active, prompt, policy, params, hooks
+            )
+            session.note_asked(prompt, generation.age, asked[-1])
         except ForcedTextImpossibleError:
             reason = NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE
             return NoSuggestion(request.request_id, reason, trace=self._trace())
         finally:
             session.settle()
         if is_short:
-            self._warm(request, chunks)
+            self._upkeep.complete_prompt(request, chunks)
+        elif not is_ahead:
+            self._upkeep.heal(request, prompt)
         timings = CompletionTimings(
             retrieval=(retrieved - started) * 1000,
             prompt=(prompted - retrieved) * 1000,
+            patch=generation.patch_ms,
             prefill=generation.prefill_ms,
             decode=generation.decode_ms,
         )
-        trace = replace(
-            self._trace(),
-            exactness=Exactness.EXACT if session.table.is_exact() else Exactness.PATCHED,
-            prompt=generation.prompt,
-            speculation=generation.speculation,
-            timings_ms=timings,
-            context=tuple(chunks),
-        )
+        trace = self._trace_of(generation, timings, chunks)
         if request.verbatim:
             return conclude_verbatim(request, generation, trace)
         return conclude(request, strategy, generation, trace)
@@ -291,35 +329,20 @@ class CompletionService:
         windows: StickyWindows,
         chunks: tuple[ContextChunk, ...],
         deadline: Deadline,
+        policy: PatchPolicy,
     ) -> tuple[FimPrompt, bool]:
         """Return the prompt, and whether it is shorter than it should be to be ready in time."""
         windows.follow(request.document)
         prompt = self._prompts.build(request, chunks, windows)
         if deadline.at is None:
             return prompt, False
-        token_ids = prompt.token_ids
-        num_new = len(token_ids) - session.best_prefix(token_ids)
+        num_new = session.num_to_compute(prompt, self._caches.patcher, policy)
         left_s = max(0.0, deadline.at - time.monotonic())
-        num_affordable = int(self._generator.prefill_rate * left_s * PREFILL_SHARE)
+        num_affordable = int(self._caches.generator.prefill_rate * left_s * PREFILL_SHARE)
         if num_new <= max(num_affordable, MIN_PROMPT_TOKENS):
             return prompt, False
         budget = max(num_affordable, MIN_PROMPT_TOKENS)
         return self._prompts.build(request, chunks, max_num_tokens=budget), True
-
-    def _warm(self, request: CompletionRequest, chunks: tuple[ContextChunk, ...]) -> None:
-        """Compute the whole prompt when nothing else is to do, for the next request."""
-        key, token = request.document.key, CancellationToken()
-
-        def work(checkpoint: Checkpoint) -> None:
-            with self._sessions.use(key) as session:
-                session.windows.follow(request.document)
-                prompt = self._prompts.build(request, chunks, session.windows)
-                self._generator.prefill(session.table, prompt.token_ids, checkpoint)
-
-        try:
-            self._engine.submit(Priority.SECOND_PASS, key, work, token)
-        except ServiceClosedError:
-            return
 
     def _prefetch(self, request: CompletionRequest, suggestion: Suggestion) -> None:
         """Prepare, when nothing else is to do, what will be asked once ``suggestion`` is accepted."""
@@ -356,6 +379,17 @@ class CompletionService:
     def _trace(self) -> CompletionTrace:
         return CompletionTrace(model=self._model.name)
 
-
-def _session_capacity(config: CompletionConfig) -> int:
-    return config.prompt.max_num_tokens + config.engine.max_new_tokens + DRAFT_SLACK
+    def _trace_of(
+        self,
+        generation: Generation,
+        timings: CompletionTimings,
+        chunks: tuple[ContextChunk, ...],
+    ) -> CompletionTrace:
+        return CompletionTrace(
+            model=self._model.name,
+            age=generation.age,
+            prompt=generation.prompt,
+            timings_ms=timings,
+            speculation=generation.speculation,
+            context=chunks,
+        )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch import Tensor
+
+from completion.prompt import FimPrompt
 from completion.scheduler import Priority
 from completion.windows import StickyWindows
+from kvedit.patch import CachePatcher
+from kvedit.policy import PatchPolicy
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 
 # Nested work is always more urgent than what it interrupts.
 MAX_NUM_NESTED = len(Priority)
+_HALF_LIFE_S = 600.0  # a document untouched for this long is worth half
 
 
 class Session:
@@ -20,33 +27,56 @@ class Session:
 
     ``ahead`` is a second table, sharing all it can with the first: the document as it will be if a
     suggestion is accepted. Computing it must not cost the cache of the document as it is.
+    ``asked`` is the prompt last answered from a patched cache, with its logits.
     """
 
-    def __init__(self, pool: SlotPool, capacity: int) -> None:
+    def __init__(self, pool: SlotPool, capacity: int, head: SlotTable | None = None) -> None:
         self._pool, self._capacity = pool, capacity
-        self.table = SlotTable(pool, capacity)
+        self.table = SlotTable(pool, capacity, head=head)
         self.ahead: SlotTable | None = None
         self._works_ahead = False
         self.windows = StickyWindows()
+        self.num_prompt_tokens = 0
+        self.asked: tuple[list[int], Tensor] | None = None
+        self.used_at = time.monotonic()
 
     @property
     def active(self) -> SlotTable:
         """The table that the work at hand changes."""
         return self.ahead if self._works_ahead and self.ahead is not None else self.table
 
-    def best_prefix(self, token_ids: Sequence[int]) -> int:
-        """Return how many leading tokens of ``token_ids`` one of the tables holds."""
-        known = [self.table] if self.ahead is None else [self.table, self.ahead]
-        return max(table.common_prefix(token_ids) for table in known)
+    @property
+    def value(self) -> float:
+        """What losing the cache would cost, in tokens to compute, less the longer it is unused."""
+        idle_s = time.monotonic() - self.used_at
+        return len(self.table) * math.exp2(-idle_s / _HALF_LIFE_S)
 
-    def take_best(self, token_ids: Sequence[int]) -> None:
-        """Make the table that holds more of ``token_ids`` the document's."""
+    def num_to_compute(self, prompt: FimPrompt, patcher: CachePatcher, policy: PatchPolicy) -> int:
+        """Return how many tokens of ``prompt`` the better of the tables leaves to compute."""
+        known = [self.table] if self.ahead is None else [self.table, self.ahead]
+        target = prompt.target()
+        return min(patcher.plan(table, target, policy).num_computed for table in known)
+
+    def take_best(self, prompt: FimPrompt, patcher: CachePatcher, policy: PatchPolicy) -> None:
+        """Make the table that leaves less of ``prompt`` to compute the document's."""
         if self.ahead is None:
             return
-        if self.ahead.common_prefix(token_ids) > self.table.common_prefix(token_ids):
+        target = prompt.target()
+        costs = [
+            patcher.plan(table, target, policy).num_computed for table in (self.table, self.ahead)
+        ]
+        if costs[1] < costs[0]:
             self.table, self.ahead = self.ahead, self.table
             self.table.consolidate()
         self._close_ahead()
+
+    def note_asked(self, prompt: FimPrompt, age: int, logits: Tensor) -> None:
+        """Keep what an answer was made from, to be compared with the truth once that is known."""
+        if self._works_ahead:
+            return
+        token_ids = prompt.token_ids
+        self.num_prompt_tokens = len(token_ids)
+        self.asked = (token_ids, logits.clone()) if age else None
 
     def fork(self) -> None:
         """Let the following work change a copy, until ``settle``."""
@@ -70,9 +100,10 @@ class Session:
 
 
 class SessionStore:
-    """Sessions by key; the one unused for longest makes room. Engine thread only.
+    """Sessions by key; the least valuable makes room. Engine thread only.
 
-    A session that work is using stays, however long that takes: more urgent work may run between two
+    The newest stays: its document is being worked on, however small it is. A session that work is
+    using stays, however long that takes: more urgent work may run between two
     of its layers, on any number of other documents.
     """
 
@@ -83,11 +114,14 @@ class SessionStore:
         """
         self._pool, self._capacity = pool, capacity
         self._max_num_sessions = max_num_sessions
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: dict[str, Session] = {}
         self._in_use: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._sessions
 
     @contextmanager
     def use(self, key: str) -> Iterator[Session]:
@@ -95,13 +129,23 @@ class SessionStore:
         if key not in self._sessions:
             self._make_room(self._max_num_sessions - 1)
             self._sessions[key] = Session(self._pool, self._capacity)
-        self._sessions.move_to_end(key)
-        self._in_use.add(key)
+        session = self._sessions[key]
+        session.used_at = time.monotonic()
         try:
-            yield self._sessions[key]
+            with self._in_use_while(key):
+                yield session
         finally:
-            self._in_use.discard(key)
             self._make_room(self._max_num_sessions)
+
+    @contextmanager
+    def borrow(self, key: str) -> Iterator[Session | None]:
+        """Lend the session of ``key`` if there is one; that does not count as use."""
+        session = self._sessions.get(key)
+        if session is None:
+            yield None
+            return
+        with self._in_use_while(key):
+            yield session
 
     def close(self, key: str) -> None:
         """Forget ``key``; unknown keys are fine."""
@@ -109,7 +153,17 @@ class SessionStore:
         if session is not None:
             session.close()
 
+    @contextmanager
+    def _in_use_while(self, key: str) -> Iterator[None]:
+        self._in_use.add(key)
+        try:
+            yield
+        finally:
+            self._in_use.discard(key)
+
     def _make_room(self, num_kept: int) -> None:
-        unused = [key for key in self._sessions if key not in self._in_use]
+        newest = max(self._sessions, key=lambda key: self._sessions[key].used_at, default="")
+        unused = [key for key in self._sessions if key not in self._in_use and key != newest]
+        unused.sort(key=lambda key: self._sessions[key].value)
         for key in unused[: max(0, len(self._sessions) - num_kept)]:
             self.close(key)

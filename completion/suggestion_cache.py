@@ -195,7 +195,7 @@ def _bucket_key(request: CompletionRequest, num_suffix_chars: int) -> _Key:
         request.seed,
         request.stop,
         request.use_retrieval,
-        request.use_patching,
+        request.patching,
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from kvedit.policy import PatchMode
+
 
 class TriggerKind(StrEnum):
     """What made the client ask."""
@@ -175,7 +177,7 @@ class CompletionRequest:
     stop: tuple[str, ...] = ()
     use_retrieval: bool = True
     use_speculation: bool = True
-    use_patching: bool = True
+    patching: PatchMode = PatchMode.HEAL
     is_interactive: bool = True
     verbatim: bool = False
     num_top_logprobs: int | None = None
@@ -275,14 +277,23 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CompletionTrace:
-    """What every outcome reports about how it came about."""
+    """What every outcome reports about how it came about.
+
+    ``age`` is how many edits have passed since the oldest key of the prompt was computed from the
+    text as it was then; 0 is exact.
+    """
 
     model: str = ""
-    exactness: Exactness = Exactness.EXACT
+    age: int = 0
     prompt: PromptStats = field(default_factory=PromptStats)
     timings_ms: CompletionTimings = field(default_factory=CompletionTimings)
     speculation: SpeculationStats = field(default_factory=SpeculationStats)
     context: tuple[ContextChunk, ...] = ()
+
+    @property
+    def exactness(self) -> Exactness:
+        """Whether the prompt's cache equals a fresh prefill."""
+        return Exactness.PATCHED if self.age else Exactness.EXACT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,22 @@ were finished, each with its age.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kvedit.chunks import ChunkStore
 from kvedit.plan import PatchPlan, plan_cache_reuse, plan_patch
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary, repaired
+from kvedit.shared import SharedCache
 from models.decoder import Checkpoint, Decoder
 from models.slot_pool import SlotPool
 from models.slots import KeptRun, SlotTable
 
+HEAL_ROWS = 64  # of one pass: what a keystroke may cost to interrupt
 _CACHE_REUSE_RUN = 256  # tokens; the value that llama.vim recommends
 
 
@@ -44,13 +46,16 @@ class PatchReport:
     """What became of a target's tokens; the three counts add up to all of them.
 
     ``num_cached`` were kept and are exact, ``num_patched`` were kept and are not, ``num_new`` were
-    computed. ``age`` is how many edits old the oldest is, 0 if all are exact.
+    computed. ``age`` is how many edits old the oldest is, 0 if all are exact. ``moving_ms`` went
+    into planning and rotating, ``computing_ms`` into forward passes.
     """
 
     num_cached: int
     num_patched: int
     num_new: int
     age: int
+    moving_ms: float
+    computing_ms: float
 
 
 class CachePatcher:
@@ -62,12 +67,12 @@ class CachePatcher:
         pool: SlotPool,
         vocabulary: Vocabulary,
         num_rows: int,
-        chunks: ChunkStore | None = None,
+        shared: SharedCache | None = None,
     ) -> None:
         """Patch with passes of up to ``num_rows`` rows."""
         self._decoder, self._pool, self._vocabulary = decoder, pool, vocabulary
         self._num_rows = num_rows
-        self._chunks = chunks
+        self._shared = shared
 
     def plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
         """Return what ``update`` would keep and compute. Takes about a millisecond.
@@ -103,14 +108,18 @@ class CachePatcher:
         Raises:
             PoolFullError: The target does not fit into the table.
         """
+        started = time.perf_counter()
+        self._begin(table, target, checkpoint)
         plan = self.plan(table, target, policy)
         table.rearrange(plan.kept, rotates=policy.rotates)
+        moved = time.perf_counter()
         try:
             hidden = self._compute(table, target.token_ids, plan, checkpoint)
         except BaseException:
             table.close_gaps()
             raise
-        return hidden, _report(table, plan)
+        computing_ms = (time.perf_counter() - moved) * 1000
+        return hidden, _report(table, plan, (moved - started) * 1000, computing_ms)
 
     def heal(self, table: SlotTable, num_tokens: int, checkpoint: Checkpoint) -> bool:
         """Compute the first stale tokens of the first ``num_tokens`` anew; returns whether any is left.
@@ -118,7 +127,7 @@ class CachePatcher:
         One pass. The new keys take the place of the old ones in one step, once all layers are done.
         """
         start = table.num_exact()
-        stop = min(start + self._num_rows, num_tokens, start + table.num_free)
+        stop = min(start + HEAL_ROWS, num_tokens, start + table.num_free)
         if start >= stop:
             return False
         token_ids = table.token_ids[start:stop]
@@ -130,14 +139,22 @@ class CachePatcher:
             table.discard()
         return stop < num_tokens
 
+    def _begin(self, table: SlotTable, target: PatchTarget, checkpoint: Checkpoint) -> None:
+        """Start an empty table with the head that other documents have computed."""
+        if len(table) or not target.num_fixed or self._shared is None:
+            return
+        head = self._shared.head(target.token_ids[: target.num_fixed], checkpoint)
+        if head is not None:
+            table.rearrange([KeptRun(0, 0, target.num_fixed, head)])
+
     def _patch_plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
         old_ids, new_ids = table.token_ids, target.token_ids
         if policy.mode is PatchMode.CACHE_REUSE:
             plan = plan_cache_reuse(old_ids, new_ids, min_run=_CACHE_REUSE_RUN)
         else:
             plan = plan_patch(old_ids, new_ids, num_fixed=target.num_fixed)
-        if self._chunks is not None:
-            plan = self._chunks.spliced(plan, target.token_ids, target.num_fixed, target.chunks)
+        if self._shared is not None:
+            plan = self._shared.spliced(plan, target.token_ids, target.num_fixed, target.chunks)
         return repaired(plan, old_ids, new_ids, policy, self._vocabulary)
 
     def _compute(
@@ -170,9 +187,18 @@ def _exact_plan(table: SlotTable, token_ids: Sequence[int], policy: PatchPolicy)
     return PatchPlan(kept, (range(num_kept, len(token_ids)),), len(token_ids))
 
 
-def _report(table: SlotTable, plan: PatchPlan) -> PatchReport:
+def _report(
+    table: SlotTable, plan: PatchPlan, moving_ms: float, computing_ms: float
+) -> PatchReport:
     ages = table.ages()
     computed = [at for part in plan.computed for at in part]
     num_stale = int((ages > 0).sum() - (ages[computed] > 0).sum())
     num_kept = plan.num_tokens - plan.num_computed
-    return PatchReport(num_kept - num_stale, num_stale, plan.num_computed, int(ages.max(initial=0)))
+    return PatchReport(
+        num_cached=num_kept - num_stale,
+        num_patched=num_stale,
+        num_new=plan.num_computed,
+        age=int(ages.max(initial=0)),
+        moving_ms=moving_ms,
+        computing_ms=computing_ms,
+    )

@@ -5,7 +5,7 @@ Loads no torch: settings and command lines name these modes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -52,6 +52,10 @@ class PatchPolicy:
     def __post_init__(self) -> None:
         if min(self.window, self.max_num_window, self.max_num_uses) < 0:
             raise ValueError("windows of a repair cannot be negative")
+
+    def at(self, mode: PatchMode) -> PatchPolicy:
+        """Return the same measures on another rung."""
+        return replace(self, mode=mode)
 
     @property
     def patches(self) -> bool:

@@ -26,6 +26,7 @@ from completion.types import (
     DocumentSnapshot,
     TriggerKind,
 )
+from kvedit.policy import PatchMode
 from lsp_server.documents import offset_at, read_document, text_document
 from lsp_server.errors import BadSettingError
 from lsp_server.options import from_flags
@@ -44,7 +45,8 @@ class Wishes(TypedDict, total=False):
 
     ``deadline_ms`` counts from the call; what is ready by then is the answer. ``temperature`` 0
     takes the likeliest token. ``stop`` ends the text before any of these strings.
-    ``use_patching=False`` computes the prompt's cache afresh instead of editing it.
+    ``patching="exact"`` computes what stands behind an edit again instead of patching the cache;
+    the other modes are those of the setting ``engine.patching``.
     """
 
     num_candidates: int
@@ -58,7 +60,7 @@ class Wishes(TypedDict, total=False):
     trigger: TriggerKind
     use_retrieval: bool
     use_speculation: bool
-    use_patching: bool
+    patching: PatchMode
 
 
 class Completer:
@@ -202,16 +204,18 @@ def build_request(
         "trigger": TriggerKind.INVOKED,
         "use_retrieval": engine.retrieval,
         "use_speculation": engine.speculation,
-        "use_patching": engine.patching,
+        "patching": engine.patching,
     }
     chosen: Wishes = {**defaults, **wishes}
+    chosen["patching"] = PatchMode(chosen["patching"])
     return CompletionRequest(uuid.uuid4().hex, document, offset, is_interactive=False, **chosen)
 
 
 def _check(wishes: Wishes) -> None:
     """Hold the numbers to the ranges of the settings of the same name."""
     settable = all_specs()
-    given = {f"completion.{name}": value for name, value in wishes.items()}
+    sections = {"patching": "engine"}
+    given = {f"{sections.get(name, 'completion')}.{name}": value for name, value in wishes.items()}
     given = {key: value for key, value in given.items() if key in settable}
     problems = from_flags(given, "request").problems
     if problems:

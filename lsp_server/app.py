@@ -63,7 +63,9 @@ def _config(settings: Settings) -> CompletionConfig:
             context_share=prompt.context_share,
         ),
         engine=EngineConfig(
-            max_num_sessions=engine.max_num_sessions,
+            cache_mb=engine.cache_mb,
+            heal_after_s=engine.heal_after_s,
+            chunk_tokens=engine.chunk_tokens,
             max_new_tokens=settings.completion.max_new_tokens,
             prefetch_after_acceptance=engine.prefetch,
         ),

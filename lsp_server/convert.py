@@ -91,7 +91,7 @@ def to_request(
         top_k=completion.top_k,
         use_retrieval=engine.retrieval,
         use_speculation=engine.speculation,
-        use_patching=engine.patching,
+        patching=engine.patching,
     )
 
 

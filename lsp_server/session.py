@@ -74,6 +74,7 @@ class Session:
         self._owner = owner
         self._documents: dict[str, OpenDocument] = {}
         self._lost: set[str] = set()
+        self._cursors: dict[str, int] = {}
         self._notebooks: dict[str, Notebook] = {}
         self._running: dict[str, asyncio.Task[object]] = {}
 
@@ -142,12 +143,25 @@ class Session:
         if version <= document.snapshot.version:
             # The text still has to follow, or every later position would be wrong.
             logger.warning("%s went from version %d to %d", uri, document.snapshot.version, version)
-        self._documents[uri] = _apply(document, version, changes, self.encoding)
+        changed = _apply(document, version, changes, self.encoding)
+        self._documents[uri] = changed
+        cursor = cursor_after(changed.snapshot.edits, self._cursors.get(uri))
+        if cursor is not None:
+            self._cursors[uri] = cursor
+
+    def cursor(self, uri: str) -> int | None:
+        """Return where the document's cursor should be, as an offset; None if nobody can tell."""
+        return self._cursors.get(uri)
+
+    def note_cursor(self, uri: str, offset: int) -> None:
+        """Take in that the cursor of the document is at ``offset`` now."""
+        self._cursors[uri] = offset
 
     def close(self, uri: str) -> list[str]:
         """Forget the document and return what the service knows it by; nothing if it is not open."""
         self.cancel_running(uri)
         self._lost.discard(uri)
+        self._cursors.pop(uri, None)
         document = self._documents.pop(uri, None)
         return [] if document is None else [document.snapshot.key]
 
@@ -260,6 +274,23 @@ def _apply(
         base_version=base_version,
     )
     return OpenDocument(snapshot, lines)
+
+
+def cursor_after(edits: Sequence[TextEdit], cursor: int | None) -> int | None:
+    """Return where ``edits`` leave a cursor: behind a single one, because editors edit there.
+
+    Several at once are a tool's, or a rename's; the cursor then moves with the text around it.
+    """
+    if not edits:
+        return cursor
+    if len(edits) == 1 or cursor is None:
+        return edits[-1].start + len(edits[-1].inserted)
+    for edit in edits:
+        if edit.end <= cursor:
+            cursor += len(edit.inserted) - (edit.end - edit.start)
+        elif edit.start < cursor:
+            cursor = edit.start + len(edit.inserted)
+    return cursor
 
 
 def _edit(

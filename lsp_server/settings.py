@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Annotated, cast, get_type_hints
 
 from completion.types import NoSuggestionReason
+from kvedit.policy import PatchMode
 from models.registry import DEFAULT_MODEL, registered_models
 
 
@@ -180,7 +181,9 @@ class PromptSettings:
 class EngineSettings:
     """How the model is run; parts that can be switched off."""
 
-    max_num_sessions: Annotated[int, Rule("documents whose cache is kept at once", 1, 64)] = 4
+    cache_mb: Annotated[
+        int, Rule("megabytes for the caches of documents; one always has room", 1, 65_536)
+    ] = 512
     prefetch: Annotated[
         bool, Rule("prepare the suggestion behind the one just accepted", reach=_PROJECT)
     ] = True
@@ -192,8 +195,15 @@ class EngineSettings:
         bool, Rule("draft several tokens at once; the text is the same", reach=_DOCUMENT)
     ] = True
     patching: Annotated[
-        bool, Rule("edit the cache instead of computing the prompt again", reach=_DOCUMENT)
-    ] = True
+        PatchMode,
+        Rule("how much of the cache behind an edit is kept, not computed again", reach=_DOCUMENT),
+    ] = PatchMode.HEAL
+    heal_after_s: Annotated[
+        float, Rule("seconds of rest before a patched cache is computed anew", 0.05, 3600)
+    ] = 0.7
+    chunk_tokens: Annotated[
+        int, Rule("tokens of other files' chunks kept for all documents; 0: none", 0, 65_536)
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True)

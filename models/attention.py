@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.slot_pool import SlotPool
-from models.slots import TokenBatch
+from models.token_batch import TokenBatch
 
 # Up to here plain products over folded heads beat the fused kernel, up to four times at one row;
 # beyond, the fused kernel's blocks save more than its set-up costs (measured at 128-2048 slots).

@@ -14,7 +14,7 @@ from typing import Any
 
 from models.errors import UnsupportedModelError
 
-FAMILIES = ("qwen2", "qwen3", "llama", "starcoder2", "gemma")
+FAMILIES = ("qwen2", "qwen3", "llama", "starcoder2", "gemma", "stablelm")
 
 
 class NormKind(StrEnum):
@@ -43,7 +43,11 @@ class RopeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RopeConfig:
-    """Parameters of the rotary embedding; unused ones keep their defaults."""
+    """Parameters of the rotary embedding; unused ones keep their defaults.
+
+    ``rotary_dim`` is how many leading dimensions of a head rotate, None where all do. Checkpoints
+    converted before it existed lack it.
+    """
 
     theta: float = 10_000.0
     kind: RopeKind = RopeKind.DEFAULT
@@ -55,6 +59,7 @@ class RopeConfig:
     beta_slow: float = 1.0
     attention_factor: float = 1.0
     truncate: bool = True
+    rotary_dim: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,12 @@ class ModelConfig:
             )
         if self.head_dim % 2:
             raise UnsupportedModelError(f"head dimension {self.head_dim} is odd; RoPE needs pairs")
+        rotary_dim = self.rope.rotary_dim
+        if rotary_dim is not None and (rotary_dim % 2 or not 0 < rotary_dim < self.head_dim):
+            raise UnsupportedModelError(
+                f"{rotary_dim} rotary dimensions do not fit heads of {self.head_dim}; RoPE rotates "
+                "pairs, at least one"
+            )
 
     @classmethod
     def from_hf(cls, raw: Mapping[str, Any]) -> ModelConfig:
@@ -108,6 +119,7 @@ class ModelConfig:
                 f"{', '.join(FAMILIES)}, because only their key cache can be patched"
             )
         num_heads = int(raw["num_attention_heads"])
+        head_dim = int(raw.get("head_dim") or int(raw["hidden_size"]) // num_heads)
         max_positions = int(raw.get("max_position_embeddings", 8192))
         return cls(
             family=family,
@@ -117,9 +129,9 @@ class ModelConfig:
             num_layers=int(raw["num_hidden_layers"]),
             num_heads=num_heads,
             num_kv_heads=int(raw.get("num_key_value_heads") or num_heads),
-            head_dim=int(raw.get("head_dim") or int(raw["hidden_size"]) // num_heads),
+            head_dim=head_dim,
             max_positions=max_positions,
-            rope=_rope_from_hf(raw, max_positions),
+            rope=_rope_from_hf(raw, family, head_dim, max_positions),
             layer_windows=_layer_windows(raw, family),
             tie_embeddings=bool(raw.get("tie_word_embeddings", family == "gemma")),
             bos_id=raw.get("bos_token_id"),
@@ -179,6 +191,8 @@ def _family_traits(raw: Mapping[str, Any], family: str) -> dict[str, Any]:
             "activation": activation,
             "embedding_scale": math.sqrt(int(raw["hidden_size"])),
         }
+    if family == "stablelm":
+        return _stablelm_traits(raw)
     use_bias = bool(raw.get("use_bias", True))
     return {
         "norm_kind": NormKind.LAYER,
@@ -188,6 +202,18 @@ def _family_traits(raw: Mapping[str, Any], family: str) -> dict[str, Any]:
         "mlp_bias": use_bias,
         "gated_mlp": False,
         "activation": _activation(raw.get("hidden_act", "gelu_pytorch_tanh")),
+    }
+
+
+def _stablelm_traits(raw: Mapping[str, Any]) -> dict[str, Any]:
+    for option in ("use_parallel_residual", "qk_layernorm"):
+        if raw.get(option, False):
+            raise UnsupportedModelError(f"stablelm networks with {option} are not supported")
+    return {
+        "norm_kind": NormKind.LAYER,
+        "norm_eps": float(raw.get("layer_norm_eps", 1e-5)),
+        "qkv_bias": bool(raw.get("use_qkv_bias", False)),
+        "activation": _activation(raw.get("hidden_act", "silu")),
     }
 
 
@@ -209,7 +235,7 @@ def _layer_windows(raw: Mapping[str, Any], family: str) -> tuple[int | None, ...
     window = raw.get("sliding_window")
     if family in ("qwen2", "qwen3") and not raw.get("use_sliding_window", False):
         window = None
-    if family in ("llama", "gemma") or window is None:
+    if family in ("llama", "gemma", "stablelm") or window is None:
         return (None,) * num_layers
     layer_types = raw.get("layer_types")
     if layer_types:
@@ -218,7 +244,9 @@ def _layer_windows(raw: Mapping[str, Any], family: str) -> tuple[int | None, ...
     return tuple(int(window) if i >= first else None for i in range(num_layers))
 
 
-def _rope_from_hf(raw: Mapping[str, Any], max_positions: int) -> RopeConfig:
+def _rope_from_hf(
+    raw: Mapping[str, Any], family: str, head_dim: int, max_positions: int
+) -> RopeConfig:
     scaling = dict(raw.get("rope_parameters") or raw.get("rope_scaling") or {})
     theta = float(scaling.get("rope_theta") or raw.get("rope_theta") or 10_000.0)
     name = str(scaling.get("rope_type") or scaling.get("type") or "default")
@@ -227,11 +255,6 @@ def _rope_from_hf(raw: Mapping[str, Any], max_positions: int) -> RopeConfig:
             f"RoPE scaling {name!r} depends on the input's length, so its key cache cannot be "
             f"patched; supported: {', '.join(RopeKind)}"
         )
-    if (
-        float(scaling.get("partial_rotary_factor") or raw.get("partial_rotary_factor") or 1.0)
-        != 1.0
-    ):
-        raise UnsupportedModelError("partial rotary embeddings are not supported")
     factor = float(scaling.get("factor") or 1.0)
     return RopeConfig(
         theta=theta,
@@ -246,7 +269,29 @@ def _rope_from_hf(raw: Mapping[str, Any], max_positions: int) -> RopeConfig:
         beta_slow=float(scaling.get("beta_slow") or 1.0),
         attention_factor=_yarn_attention_factor(scaling, factor) if name == "yarn" else 1.0,
         truncate=bool(scaling.get("truncate", True)),
+        rotary_dim=_rotary_dim(raw, scaling, family, head_dim),
     )
+
+
+def _rotary_dim(
+    raw: Mapping[str, Any], scaling: Mapping[str, Any], family: str, head_dim: int
+) -> int | None:
+    """Return how many leading dimensions of a head rotate, as transformers counts; None for all."""
+    stated = [
+        float(source["partial_rotary_factor"])
+        for source in (scaling, raw)
+        if source.get("partial_rotary_factor") is not None
+    ]
+    # StableLM configs that state nothing mean a quarter, as in transformers.
+    fraction = (*stated, 0.25 if family == "stablelm" else 1.0)[0]
+    if fraction == 1.0:
+        return None
+    if family != "stablelm":
+        raise UnsupportedModelError(
+            f"partial rotary embeddings ({fraction} of each head) are supported in stablelm only, "
+            f"not in {family}"
+        )
+    return int(head_dim * fraction)
 
 
 def _yarn_attention_factor(scaling: Mapping[str, Any], factor: float) -> float:

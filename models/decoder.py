@@ -23,7 +23,7 @@ from models.norm import LayerNorm, Norm, RmsNorm
 from models.quantize import Precision
 from models.rope import rotate
 from models.slot_pool import SlotPool
-from models.slots import TokenBatch
+from models.token_batch import TokenBatch
 
 Checkpoint = Callable[[], None]  # called between layers; raising abandons the pass
 
@@ -93,6 +93,14 @@ class Decoder:
     def new_pool(self, num_slots: int) -> SlotPool:
         """Return a pool for this network's keys and values."""
         return SlotPool(self.config, num_slots, dtype=self.dtype, device=self.device)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """What a token's keys and values take, origins of keys included."""
+        config = self.config
+        num_copies = 2 if self.dtype is torch.float32 else 3
+        num_values = config.num_layers * config.num_kv_heads * config.head_dim
+        return num_copies * num_values * self.dtype.itemsize
 
     def pack(self, checkpoint: Checkpoint = _go_on) -> None:
         """Prepare the kernels for passes of a few rows; takes seconds, changes no result.

@@ -47,14 +47,8 @@ def _layer_tensors(
         yield "qkv.bias", _qkv(config, get, attention, "bias")
     yield from _linear(get, "output", f"{attention}o_proj", config.output_bias)
     if config.qk_norm:
-        yield (
-            "query_norm.weight",
-            interleave_halves(get(f"{attention}q_norm.weight"), config.head_dim),
-        )
-        yield (
-            "key_norm.weight",
-            interleave_halves(get(f"{attention}k_norm.weight"), config.head_dim),
-        )
+        yield "query_norm.weight", _interleaved(config, get(f"{attention}q_norm.weight"))
+        yield "key_norm.weight", _interleaved(config, get(f"{attention}k_norm.weight"))
     yield from _mlp(config, get, f"{source}mlp.")
 
 
@@ -88,6 +82,10 @@ def _norm(
 
 
 def _qkv(config: ModelConfig, get: GetTensor, source: str, part: str) -> Tensor:
-    query = interleave_halves(get(f"{source}q_proj.{part}"), config.head_dim)
-    key = interleave_halves(get(f"{source}k_proj.{part}"), config.head_dim)
+    query = _interleaved(config, get(f"{source}q_proj.{part}"))
+    key = _interleaved(config, get(f"{source}k_proj.{part}"))
     return torch.cat([query, key, get(f"{source}v_proj.{part}")])
+
+
+def _interleaved(config: ModelConfig, rows: Tensor) -> Tensor:
+    return interleave_halves(rows, config.head_dim, config.rope.rotary_dim)

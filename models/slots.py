@@ -21,27 +21,7 @@ from torch import Tensor
 
 from models.errors import PoolFullError
 from models.slot_pool import PAD_SLOT, SlotPool
-
-PASS_SIZES = (1, 4, 8, 16, 32)  # padded sizes of decode and verify passes, one CUDA graph each
-INVISIBLE = 2**31 - 1  # logical order of a slot that no query may see
-
-
-@dataclass(frozen=True, slots=True)
-class TokenBatch:
-    """Rows of one forward pass.
-
-    ``token_ids``, ``positions`` (RoPE) and ``slots`` (where K/V are written) are int64
-    [num_tokens]. Attention reads the slot ranges ``spans``, each half-open; ``visible`` is bool
-    [num_tokens, total span length], or None where every row sees every slot. ``num_rows`` rows
-    are real, the rest padding.
-    """
-
-    token_ids: Tensor
-    positions: Tensor
-    slots: Tensor
-    spans: tuple[tuple[int, int], ...]
-    visible: Tensor | None
-    num_rows: int
+from models.token_batch import INVISIBLE, Staged, TokenBatch, depths, visibility
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,13 +47,28 @@ class KeptRun:
         return self.new_start + self.length
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """Rows in flight: their slots, how many tokens stand before each, and a tree's parents."""
+def num_unmoved(runs: Sequence[KeptRun]) -> int:
+    """Return how many leading tokens of a table ``runs``, in the new order, leave in place."""
+    if not runs or runs[0].donor is not None or runs[0].old_start or runs[0].new_start:
+        return 0
+    return runs[0].length
 
-    slots: tuple[int, ...] = ()
-    befores: tuple[int, ...] = ()
-    parents: tuple[int, ...] | None = None
+
+def _num_in_place(runs: Sequence[KeptRun], token_ids: Sequence[int]) -> int:
+    """Return how many leading tokens stay what they are.
+
+    Own ones do in place, and donated ones that were computed behind the same tokens.
+    """
+    at = num_unmoved(runs)
+    for run in runs:
+        donor = run.donor
+        if donor is None:
+            continue
+        is_here = run.old_start == run.new_start == at and donor.num_exact() >= run.old_stop
+        if not is_here or donor.token_ids[:at] != list(token_ids[:at]):
+            break
+        at = run.new_stop
+    return at
 
 
 class SlotTable:
@@ -160,13 +155,13 @@ class SlotTable:
             PoolFullError: The session's extent is full; the table is unchanged.
         """
         self.discard()
-        depths = _depths(len(token_ids), parents)
+        row_depths = depths(len(token_ids), parents)
         befores = [len(self.slots)] * len(token_ids) if befores is None else befores
         slots = self._pool.take(self._extent, len(token_ids))
         self._staged = Staged(
             tuple(slots), tuple(befores), None if parents is None else tuple(parents)
         )
-        positions = [before + depth for before, depth in zip(befores, depths, strict=True)]
+        positions = [before + depth for before, depth in zip(befores, row_depths, strict=True)]
         self._pool.token_ids[slots] = token_ids
         self._pool.positions[slots] = positions
         num_padding = max(0, (pad_to or 0) - len(token_ids))
@@ -240,7 +235,7 @@ class SlotTable:
         self._hide(gone)
         self._pool.release(gone)
         self.token_ids, self.slots = token_ids, [*self.slots[:num_same], *slots]
-        self._pool.ages[slots] += 1
+        self._pool.ages[slots[_num_in_place(runs, token_ids) - num_same :]] += 1
         self._renumber(num_same)
         if rotates:
             targets = [at for run in moving for at in range(run.new_start, run.new_stop)]
@@ -387,58 +382,10 @@ class SlotTable:
 
     def _visible(self, spans: tuple[tuple[int, int], ...], num_padding: int) -> Tensor | None:
         staged = self._staged
-        num_rows, num_committed = len(staged.slots), len(self.slots)
+        num_committed = len(self.slots)
         width = sum(stop - start for start, stop in spans)
-        is_last = num_rows == 1 and staged.befores == (num_committed,)
+        is_last = staged.befores == (num_committed,)
         if is_last and not num_padding and width == num_committed + 1:
             return None
         order = torch.cat([self._order[start:stop] for start, stop in spans])
-        befores = torch.tensor(staged.befores, dtype=torch.int32, device=order.device)
-        visible = order[None, :] < befores[:, None]
-        columns = [_column(spans, slot) for slot in staged.slots]
-        ancestors = torch.from_numpy(_ancestors(num_rows, staged.parents)).to(order.device)
-        visible[:, torch.tensor(columns, device=order.device)] = ancestors
-        if not num_padding:
-            return visible
-        padding = (order != INVISIBLE).repeat(num_padding, 1)
-        if not num_committed:
-            padding[:] = True  # a row that sees nothing would divide zero by zero
-        return torch.cat([visible, padding])
-
-
-def num_unmoved(runs: Sequence[KeptRun]) -> int:
-    """Return how many leading tokens of a table ``runs``, in the new order, leave in place."""
-    if not runs or runs[0].donor is not None or runs[0].old_start or runs[0].new_start:
-        return 0
-    return runs[0].length
-
-
-def _column(spans: tuple[tuple[int, int], ...], slot: int) -> int:
-    offset = 0
-    for start, stop in spans:
-        if start <= slot < stop:
-            return offset + slot - start
-        offset += stop - start
-    raise AssertionError(f"slot {slot} lies outside the spans {spans}")
-
-
-def _depths(num_rows: int, parents: Sequence[int] | None) -> list[int]:
-    if parents is None:
-        return list(range(num_rows))
-    depths: list[int] = []
-    for row, parent in enumerate(parents):
-        if not -1 <= parent < row:
-            raise ValueError(f"row {row} names parent {parent}; a parent comes before its child")
-        depths.append(0 if parent < 0 else depths[parent] + 1)
-    return depths
-
-
-def _ancestors(num_rows: int, parents: Sequence[int] | None) -> npt.NDArray[np.bool_]:
-    """Return which staged row sees which, [num_rows, num_rows]."""
-    if parents is None:
-        return np.tril(np.ones((num_rows, num_rows), dtype=bool))
-    sees = np.eye(num_rows, dtype=bool)
-    for row, parent in enumerate(parents):
-        if parent >= 0:
-            sees[row] |= sees[parent]
-    return sees
+        return visibility(order, spans, staged, num_padding, is_empty=not num_committed)

@@ -41,7 +41,7 @@ def add_setting(parser: argparse.ArgumentParser, flag: str, key: str, metavar: s
 
 
 def add_switch(
-    parser: argparse.ArgumentParser, flag: str, key: str, meaning: str, *, value: bool
+    parser: argparse.ArgumentParser, flag: str, key: str, meaning: str, *, value: bool | str
 ) -> None:
     """Add a flag without a value that sets ``key`` to ``value``."""
     parser.add_argument(flag, dest=key, action="store_const", const=value, help=meaning)

@@ -57,6 +57,7 @@ async def complete(
         return None
     settings = ls.settings_for(view.document.snapshot.path)
     request = to_request(position, context, view, ls.session.encoding, settings, uuid.uuid4().hex)
+    ls.session.note_cursor(uri, request.offset - view.start)
     with request_scope(request.request_id), ls.session.newest_request(uri):
         asked = _ask(ls, request, uri, settings)
         outcome = await ls.metrics.counted(asked, Door.LSP, request.request_id)

@@ -10,6 +10,7 @@ from lsprotocol import types
 
 from lsp_server.convert import to_content_change, to_snapshot
 from lsp_server.errors import UnknownDocumentError
+from lsp_server.features.ahead import patch_ahead
 from lsp_server.features.workspace import reload_project_files
 from lsp_server.folders import path_of
 from lsp_server.projects import is_project_file
@@ -45,6 +46,8 @@ def did_change(ls: FimbleLanguageServer, params: types.DidChangeTextDocumentPara
         ls.session.change(document.uri, document.version, changes)
     except UnknownDocumentError as error:
         logger.warning("%s", error)
+        return
+    patch_ahead(ls, document.uri)
 
 
 def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) -> None:

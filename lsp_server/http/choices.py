@@ -140,7 +140,7 @@ def _request(
         stop=_stops(body.stop),
         use_retrieval=options.trim and settings.engine.retrieval,
         use_speculation=settings.engine.speculation,
-        use_patching=settings.engine.patching,
+        patching=settings.engine.patching,
         verbatim=not options.trim,
         num_top_logprobs=body.logprobs,
     )

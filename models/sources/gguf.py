@@ -129,6 +129,12 @@ class GGUFSource:
             for key, value in metadata.items()
             if key.startswith(f"{family}.")
         }
+        if family == "stablelm":
+            # The converter drops their RoPE base, and a wrong one gives plausible nonsense.
+            raise UnsupportedModelError(
+                f"{self._path}: GGUF files of stablelm networks do not state the base of their RoPE; "
+                "take the model as safetensors"
+            )
         num_heads = values["attention.head_count"]
         hidden_size = values["embedding_length"]
         head_dim = values.get("attention.key_length") or hidden_size // num_heads

@@ -21,6 +21,7 @@ from completion.types import (
     Suggestion,
     TriggerKind,
 )
+from kvedit.policy import PatchMode
 from models.loader import LoadedModel
 
 ONCE = dict.fromkeys(TriggerKind, 0)  # no second try, so that passes can be counted
@@ -116,7 +117,7 @@ def test_without_speculation_and_patching_the_text_is_the_same(
     usual = complete(service, max_new_tokens=6)
     assert isinstance(usual, Suggestion)
     other = CompletionService(tiny_model, replace(CONFIG), OneChunk())
-    plain = complete(other, max_new_tokens=6, use_speculation=False, use_patching=False)
+    plain = complete(other, max_new_tokens=6, use_speculation=False, patching=PatchMode.EXACT)
     other.close()
     assert isinstance(plain, Suggestion)
     assert plain.text == usual.text

@@ -33,6 +33,7 @@ from completion.types import (
     apply_edits,
     document_key,
 )
+from kvedit.policy import PatchMode
 from models.loader import LoadedModel
 
 CONFIG = CompletionConfig(
@@ -118,7 +119,9 @@ def test_a_reused_cache_never_changes_the_answer(
             text=apply_edits(document.text, (edit,)),
         )
         offset = start + len(edit.inserted)
-        request = CompletionRequest("1", document, offset, TriggerKind.INVOKED, max_new_tokens=6)
+        request = CompletionRequest(
+            "1", document, offset, TriggerKind.INVOKED, max_new_tokens=6, patching=PatchMode.EXACT
+        )
         # Remembered suggestions would answer for the engine, and are not what is tested here.
         service._cache.clear()
         assert shown(complete(service, request)) == shown(fresh(tiny_model, request))
@@ -315,7 +318,7 @@ def test_a_person_goes_before_a_script_that_is_being_answered(service: Completio
 def test_people_on_many_documents_do_not_take_the_cache_of_a_script_at_work(
     tiny_model: LoadedModel,
 ) -> None:
-    engine = replace(CONFIG.engine, max_num_sessions=2)
+    engine = replace(CONFIG.engine, cache_mb=1)
     service = CompletionService(tiny_model, replace(CONFIG, engine=engine))
     script = replace(request_for(max_new_tokens=30), is_interactive=False, verbatim=True)
     alone = service.complete(script, CancellationToken())

@@ -22,6 +22,7 @@ from completion.types import (
     TriggerKind,
     apply_edits,
 )
+from kvedit.policy import PatchMode
 
 Ask = Callable[..., CompletionRequest]
 
@@ -155,7 +156,7 @@ def test_another_document_or_language_is_a_miss(
 
 
 @pytest.mark.parametrize(
-    "options", [{"max_new_tokens": 9}, {"temperature": 0.5}, {"use_patching": False}, {"num_candidates": 3}]
+    "options", [{"max_new_tokens": 9}, {"temperature": 0.5}, {"patching": PatchMode.EXACT}, {"num_candidates": 3}]
 )  # fmt: skip
 def test_other_options_are_another_question(
     ask: Ask, cache: SuggestionCache, options: dict[str, int]

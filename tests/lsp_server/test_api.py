@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from completion.types import CancellationToken, Cancelled, Suggestion, TriggerKind
+from kvedit.policy import PatchMode
 from lsp_server.api import Completer
 from lsp_server.errors import BadInputError, BadPositionError, BadSettingError, NotReadableError
 
@@ -79,7 +80,7 @@ def test_every_wish_reaches_the_request(service: Any) -> None:
         "trigger": TriggerKind.AUTOMATIC,
         "use_retrieval": False,
         "use_speculation": False,
-        "use_patching": False,
+        "patching": PatchMode.EXACT,
     }
     with Completer() as completer:
         completer.complete_text("x = ", **wishes)

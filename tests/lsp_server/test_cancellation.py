@@ -53,6 +53,11 @@ class Watch:
         self.is_held = threading.Event()
         self.may_go_on = threading.Event()
 
+    @property
+    def answered(self) -> list[str]:
+        """What was begun for somebody who waits: caches are patched for nobody."""
+        return [request_id for request_id in self.begun if not request_id.startswith("ahead of")]
+
     def chunks(self, request: CompletionRequest, _budget: int) -> list[ContextChunk]:
         self.begun.append(request.request_id)
         return []
@@ -147,7 +152,7 @@ async def test_no_layer_runs_for_a_request_once_it_is_taken_back(
         assert "result" in await client.response(after)
     assert num_before > 0, "the engine was at work on it"
     assert watch.num_layers[taken_back] == num_before
-    assert watch.num_layers[watch.begun[-1]] > 0
+    assert watch.num_layers[watch.answered[-1]] > 0
 
 
 @pytest.mark.parametrize("event", ["cancel", "change", "close"])
@@ -174,4 +179,4 @@ async def test_a_request_that_is_taken_back_in_the_queue_never_reaches_the_model
         assert "result" in await client.response(running)
         after = client.complete(2, 0, uri=OTHER, triggerKind=1)
         assert "result" in await client.response(after)
-    assert len(watch.begun) == 2, "the two requests in the other document"
+    assert len(watch.answered) == 2, "the two requests in the other document"

@@ -22,6 +22,7 @@ from completion.types import (
     NoSuggestionReason,
     TriggerKind,
 )
+from kvedit.policy import PatchMode
 from lsp_server.cli import main
 
 
@@ -55,6 +56,7 @@ FIELDS = {
     "finish_reason": str | None,
     "text": str,
     "exactness": str,
+    "age": int,
     "confidence": float,
     "candidates": list,
     "model": str,
@@ -200,7 +202,8 @@ def test_every_flag_reaches_the_request_or_the_service(
     assert (request.num_candidates, request.max_new_tokens) == (3, 17)
     assert (request.temperature, request.seed, request.deadline_ms) == (0.5, 7, 800.0)
     assert request.trigger is TriggerKind.AUTOMATIC
-    assert (request.use_retrieval, request.use_speculation, request.use_patching) == (False,) * 3
+    assert (request.use_retrieval, request.use_speculation) == (False, False)
+    assert request.patching is PatchMode.EXACT
     (settings,) = built
     assert (settings.model.name, settings.model.device) == ("smollm2-135m", "cpu")
     assert (settings.model.precision, settings.model.offline) == ("float32", True)

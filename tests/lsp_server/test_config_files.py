@@ -147,7 +147,7 @@ def test_a_flood_of_mistakes_is_counted_not_listed(project: Path, store: TrustSt
         ("model.num_threads", "1000"),
         ("model.precision", '"float32"'),
         ("prompt.max_num_tokens", "131072"),
-        ("engine.max_num_sessions", "64"),
+        ("engine.cache_mb", "4096"),
         ("completion.max_new_tokens", "4096"),
         ("server.log_file", '"~/.bashrc"'),
         ("server.log_level", '"debug"'),

@@ -19,7 +19,7 @@ async def test_the_clients_options_shape_the_request_and_flags_outrank_them(
 ) -> None:
     options = {
         "completion": {"max_new_tokens": 33, "deadline_ms": 250},
-        "engine": {"patching": False},
+        "engine": {"patching": "exact"},
     }
     async with connected(**WAIT, **{"completion.deadline_ms": "99"}) as client:
         await initialize(client, initializationOptions=options)
@@ -27,7 +27,7 @@ async def test_the_clients_options_shape_the_request_and_flags_outrank_them(
         await client.response(client.complete(0, 4, triggerKind=1))
     request: CompletionRequest = service.requests[0]
     assert (request.max_new_tokens, request.deadline_ms) == (33, 99.0)
-    assert (request.use_patching, request.use_retrieval) == (False, True)
+    assert (request.patching, request.use_retrieval) == ("exact", True)
     assert request.trigger is TriggerKind.INVOKED
 
 

@@ -15,7 +15,8 @@ from models.errors import UnsupportedModelError
 from models.kernels import Int8Kernels, detect_int8_kernels
 from models.layout import canonical_tensors
 from models.quantize import Precision, encode_tensor
-from models.slots import PASS_SIZES, SlotTable
+from models.slots import SlotTable
+from models.token_batch import PASS_SIZES
 
 SMALL: dict[str, Any] = {
     "vocab_size": 211,
@@ -72,6 +73,27 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "starcoder2": {"model_type": "starcoder2", "use_bias": True, "sliding_window": 9},
     "starcoder2 without window": {"model_type": "starcoder2", "sliding_window": None},
     "gemma": {"model_type": "gemma", "head_dim": 32, "num_key_value_heads": 1},
+    "stablelm (stable-code)": {
+        "model_type": "stablelm",
+        "partial_rotary_factor": 0.25,
+        "rope_theta": 1e6,
+    },
+    "stablelm biased": {
+        "model_type": "stablelm",
+        "partial_rotary_factor": 0.5,
+        "use_qkv_bias": True,
+        "layer_norm_eps": 1e-2,
+    },
+    "stablelm rotating whole heads": {"model_type": "stablelm", "partial_rotary_factor": 1.0},
+    "stablelm yarn": {
+        "model_type": "stablelm",
+        "partial_rotary_factor": 0.5,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+    },
 }
 
 
@@ -136,8 +158,9 @@ def test_logits_equal_transformers_in_prefill_and_step_by_step(name: str) -> Non
     torch.testing.assert_close(stepwise, expected, atol=1e-4, rtol=0)
 
 
-def test_long_yarn_context_equals_transformers_beyond_the_original_length() -> None:
-    oracle, decoder = build_pair(FAMILIES["yarn"])
+@pytest.mark.parametrize("name", ["yarn", "stablelm yarn"])
+def test_long_yarn_context_equals_transformers_beyond_the_original_length(name: str) -> None:
+    oracle, decoder = build_pair(FAMILIES[name])
     token_ids = random_tokens(200)
     with torch.no_grad():
         expected = oracle(torch.tensor([token_ids])).logits[0]
@@ -153,7 +176,12 @@ def test_long_yarn_context_equals_transformers_beyond_the_original_length() -> N
         ({"model_type": "bloom"}, "RoPE"),
         ({"model_type": "llama", "rope_scaling": {"type": "dynamic", "factor": 2.0}}, "dynamic"),
         ({"model_type": "llama", "rope_scaling": {"rope_type": "longrope"}}, "longrope"),
-        ({"model_type": "llama", "partial_rotary_factor": 0.5}, "partial"),
+        ({"model_type": "llama", "partial_rotary_factor": 0.5}, "partial .* not in llama"),
+        ({"model_type": "qwen3", "rope_parameters": {"partial_rotary_factor": 0.5}}, "partial"),
+        ({"model_type": "stablelm", "partial_rotary_factor": 0.2}, "3 rotary dimensions"),
+        ({"model_type": "stablelm", "partial_rotary_factor": 0.0}, "0 rotary dimensions"),
+        ({"model_type": "stablelm", "use_parallel_residual": True}, "use_parallel_residual"),
+        ({"model_type": "stablelm", "qk_layernorm": True}, "qk_layernorm"),
         ({"model_type": "llama", "hidden_act": "tanhshrink"}, "tanhshrink"),
         ({"model_type": "llama", "num_attention_heads": 5, "hidden_size": 80}, "5 query heads"),
     ],

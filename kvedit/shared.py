@@ -1,10 +1,13 @@
-"""Keys and values of context chunks, each computed once and spliced into prompts.
+"""Keys and values that documents have in common: prompt heads, and chunks of context.
 
     stored    [head] [chunk]            behind the head, never at position 0
     prompt    [head] [other] [chunk] …  copied and rotated to where it stands, its head repaired
 
 A stored chunk has seen the head and itself. What it would have seen of chunks in front of it is
 missing, so it counts as one edit old wherever it is not the first.
+
+Both are copied into a session, not shared with it: a pass over two stretches of the pool gathers
+them in every layer, which costs more than the copy as soon as a few tokens are decoded.
 """
 
 from __future__ import annotations
@@ -15,21 +18,17 @@ from dataclasses import replace
 
 from kvedit.plan import PatchPlan
 from models.decoder import Checkpoint, Decoder
-from models.errors import PoolFullError
 from models.slot_pool import SlotPool
 from models.slots import KeptRun, SlotTable
 
 _Key = tuple[tuple[int, ...], tuple[int, ...]]  # the head's tokens, the chunk's
 
 
-class ChunkStore:
-    """Chunks by content, those unused for longest going first. One model, one thread.
-
-    The head's own keys are stored once for all chunks behind it.
-    """
+class SharedCache:
+    """Heads and chunks by content, chunks unused for longest going first. One model, one thread."""
 
     def __init__(self, decoder: Decoder, pool: SlotPool, max_num_tokens: int) -> None:
-        """Keep up to ``max_num_tokens`` tokens, heads included, in extents of ``pool``."""
+        """Keep up to ``max_num_tokens`` tokens in extents of ``pool``."""
         self._decoder, self._pool = decoder, pool
         self._max_num_tokens = max_num_tokens
         self._heads: dict[tuple[int, ...], SlotTable] = {}
@@ -43,6 +42,16 @@ class ChunkStore:
         """How many tokens are stored."""
         heads = sum(len(head) for head in self._heads)
         return heads + sum(len(chunk) for _, chunk in self._chunks)
+
+    def head(self, head_ids: Sequence[int], checkpoint: Checkpoint) -> SlotTable | None:
+        """Return the cache of a head, computed now if need be; None if there is no room for it."""
+        key = tuple(head_ids)
+        if key not in self._heads:
+            self._drop_unused_heads()
+            if self.num_tokens + len(key) > self._max_num_tokens:
+                return None
+            self._heads[key] = self._computed(key, None, checkpoint)
+        return self._heads[key]
 
     def holds(self, head_ids: Sequence[int], chunk_ids: Sequence[int]) -> bool:
         """Whether the chunk is stored for that head."""
@@ -65,19 +74,10 @@ class ChunkStore:
             return True
         if not head_ids or not chunk_ids or not self._make_room(key):
             return False
-        head = self._head(key[0], checkpoint)
-        try:
-            table = SlotTable(self._pool, len(chunk_ids), head=head)
-        except PoolFullError:
-            self._drop_unused_heads()
+        head = self.head(head_ids, checkpoint)
+        if head is None:
             return False
-        try:
-            self._fill(table, chunk_ids, checkpoint)
-        except BaseException:
-            table.close()
-            self._drop_unused_heads()
-            raise
-        self._chunks[key] = table
+        self._chunks[key] = self._computed(key[1], head, checkpoint)
         return True
 
     def spliced(
@@ -107,24 +107,17 @@ class ChunkStore:
             self._chunks.popitem()[1].close()
         self._drop_unused_heads()
 
-    def _head(self, head_ids: tuple[int, ...], checkpoint: Checkpoint) -> SlotTable:
-        if head_ids not in self._heads:
-            table = SlotTable(self._pool, len(head_ids))
-            try:
-                self._fill(table, head_ids, checkpoint)
-            except BaseException:
-                table.close()
-                raise
-            self._heads[head_ids] = table
-        return self._heads[head_ids]
-
-    def _fill(self, table: SlotTable, token_ids: Sequence[int], checkpoint: Checkpoint) -> None:
-        batch = table.stage(token_ids)
+    def _computed(
+        self, token_ids: Sequence[int], head: SlotTable | None, checkpoint: Checkpoint
+    ) -> SlotTable:
+        table = SlotTable(self._pool, len(token_ids), head=head)
         try:
-            self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
+            self._decoder.forward(table.stage(token_ids), self._pool, checkpoint=checkpoint)
             table.commit()
-        finally:
-            table.discard()
+        except BaseException:
+            table.close()
+            raise
+        return table
 
     def _make_room(self, key: _Key) -> bool:
         head, chunk = key

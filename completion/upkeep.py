@@ -1,0 +1,142 @@
+"""What happens to caches when nobody waits: patching ahead, healing, whole prompts, chunks.
+
+edit ──▶ patch, a moment later, before the request comes
+answer or patch ──▶ heal, once nothing has happened for a while ──▶ compare with what was shown
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+
+from completion.caches import Caches
+from completion.config import EngineConfig
+from completion.errors import ServiceClosedError
+from completion.prompt import CHUNK, FimPrompt, PromptBuilder
+from completion.scheduler import Checkpoint, EngineThread, Priority
+from completion.sessions import Session
+from completion.types import CancellationToken, CompletionRequest, ContextChunk
+from kvedit.drift import DriftMonitor, compare
+from kvedit.policy import PatchPolicy
+
+# Long enough for the rest of a paste or of a formatter's edits, too short for anybody to notice.
+COALESCING_S = 0.015
+
+Retrieve = Callable[[CompletionRequest], Sequence[ContextChunk]]
+
+
+class CacheUpkeep:
+    """Queues work on the caches of documents; its own work runs on the engine thread."""
+
+    def __init__(
+        self,
+        engine: EngineThread,
+        caches: Caches,
+        prompts: PromptBuilder,
+        config: EngineConfig,
+    ) -> None:
+        self._engine, self._caches = engine, caches
+        self._prompts, self._config = prompts, config
+        self.drift = DriftMonitor()
+        self._pending: dict[tuple[str, Priority], CancellationToken] = {}
+        self._lock = Lock()
+
+    def policy_for(self, request: CompletionRequest) -> PatchPolicy:
+        """Return how much of a cache ``request`` trusts, as widened by what drift was seen."""
+        policy = self._config.patch.at(request.patching)
+        return self.drift.tightened(policy)
+
+    def patch_ahead(self, request: CompletionRequest, retrieve: Retrieve) -> None:
+        """Bring the document's cache up to ``request``, which may never be asked, a moment from now."""
+
+        def work(checkpoint: Checkpoint) -> None:
+            self._update(request, retrieve(request), checkpoint)
+
+        self._queue(request.document.key, Priority.PATCH, work, COALESCING_S)
+
+    def complete_prompt(self, request: CompletionRequest, chunks: Sequence[ContextChunk]) -> None:
+        """Compute the whole prompt of a request that got a shorter one, for the next request."""
+
+        def work(checkpoint: Checkpoint) -> None:
+            self._update(request, chunks, checkpoint)
+
+        self._queue(request.document.key, Priority.SECOND_PASS, work)
+
+    def heal(self, request: CompletionRequest, prompt: FimPrompt) -> None:
+        """Make the document's cache exact once nothing has happened for a while."""
+        if not self.policy_for(request).heals:
+            return
+        key = request.document.key
+
+        def work(checkpoint: Checkpoint) -> None:
+            with self._caches.sessions.borrow(key) as session:
+                if session is not None:
+                    self._heal(session, checkpoint)
+            self._store_chunks(prompt, checkpoint)
+
+        self._queue(key, Priority.HEAL, work, self._config.heal_after_s)
+
+    def forget(self, key: str) -> None:
+        """Drop what is queued for the document ``key``."""
+        with self._lock:
+            for known in [known for known in self._pending if known[0] == key]:
+                self._pending.pop(known).cancel()
+
+    def _queue(
+        self,
+        key: str,
+        priority: Priority,
+        work: Callable[[Checkpoint], None],
+        delay_s: float = 0.0,
+    ) -> None:
+        """Queue ``work`` in place of what waits for the same document with the same priority."""
+        token = CancellationToken()
+        with self._lock:
+            older = self._pending.get((key, priority))
+            self._pending[key, priority] = token
+        if older is not None:
+            older.cancel()
+        try:
+            self._engine.submit(priority, key, work, token, delay_s=delay_s)
+        except ServiceClosedError:
+            return
+
+    def _update(
+        self,
+        request: CompletionRequest,
+        chunks: Sequence[ContextChunk],
+        checkpoint: Checkpoint,
+    ) -> None:
+        policy = self.policy_for(request)
+        with self._caches.sessions.use(request.document.key) as session:
+            session.windows.follow(request.document)
+            prompt = self._prompts.build(request, chunks, session.windows)
+            session.take_best(prompt, self._caches.patcher, policy)
+            self._caches.generator.prefill(session.table, prompt, policy, checkpoint)
+            session.num_prompt_tokens = len(session.table)
+        self.heal(request, prompt)
+
+    def _heal(self, session: Session, checkpoint: Checkpoint) -> None:
+        while self._caches.patcher.heal(session.table, session.num_prompt_tokens, checkpoint):
+            checkpoint()
+        self._probe(session, checkpoint)
+
+    def _probe(self, session: Session, checkpoint: Checkpoint) -> None:
+        """Compare the healed cache with the logits that an answer was made from."""
+        if session.asked is None:
+            return
+        (token_ids, patched), session.asked = session.asked, None
+        table = session.table
+        if table.token_ids[: len(token_ids)] != token_ids or table.num_exact() < len(token_ids):
+            return
+        exact = self._caches.generator.logits_behind(table, len(token_ids), checkpoint)
+        self.drift.record(compare(exact, patched))
+
+    def _store_chunks(self, prompt: FimPrompt, checkpoint: Checkpoint) -> None:
+        """Compute the prompt's chunks by themselves, so that other documents find them."""
+        if not self._config.chunk_tokens:
+            return
+        head = prompt.segments[0].token_ids
+        for segment in prompt.segments:
+            if segment.segment_id.startswith(CHUNK):
+                self._caches.shared.add(head, segment.token_ids, checkpoint)
