@@ -1,1 +1,7 @@
 """Measurements behind every figure that fimble states; run from the repository root."""
+
+import os
+
+from models.waiting import wait_politely
+
+wait_politely(os.environ)  # as fimble itself does

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from completion.fim_format import Layout
 from completion.trigger import TriggerConfig
 from completion.types import TriggerKind
 from kvedit.policy import PatchPolicy
@@ -23,6 +24,7 @@ class PromptConfig:
     suffix_share: float = 0.25
     context_share: float = 0.25
     slack: float = 0.25
+    layout: Layout = Layout.LINE
 
     def __post_init__(self) -> None:
         if self.max_num_tokens < 64:

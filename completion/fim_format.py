@@ -17,6 +17,15 @@ class FimOrder(StrEnum):
     SPM = "spm"
 
 
+class Layout(StrEnum):
+    """Where the text around the cursor stands in the prompt."""
+
+    LINE = "line"  # the cursor's line behind the middle sentinel (llama.vim)
+    EFIM = "efim"  # the last lines there, for as long as they are few: prefix and suffix stay
+    PSM = "psm"  # all text before the cursor in front of the suffix
+    SPM = "spm"  # the suffix first; for models trained on it
+
+
 class RepositoryStyle(StrEnum):
     """How other files are shown in front of the current one."""
 

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from completion.config import PromptConfig
-from completion.fim_format import FimFormat, FimOrder, RepositoryStyle, detect_format
+from completion.fim_format import FimFormat, FimOrder, Layout, RepositoryStyle, detect_format
 from completion.types import CompletionRequest, ContextChunk
-from completion.windows import StickyWindows, TokenWindow, fit_head, fit_tail, spell
+from completion.windows import StickyWindows, WindowBudget, fit_tail, spell
 from kvedit.patch import PatchTarget
+from kvedit.retokenize import Retokenizer
 from models.tokenizer import Tokenizer
 from retrieval.languages import language_for
 
+NUM_SENTINELS = 8  # room that they get
+EFIM_LINES = 12  # behind the middle sentinel, before prefix and suffix are taken anew
 HEAD, CHUNK = "head", "chunk:"  # ids of segments: the repository's head; the chunks' beginning
 
 
@@ -67,6 +70,7 @@ class PromptBuilder:
 
     def __init__(self, tokenizer: Tokenizer, config: PromptConfig) -> None:
         self._tokenizer = tokenizer
+        self._retokenizer = Retokenizer(tokenizer)
         self._config = config
         self.fim_format = detect_format(tokenizer.special_id)
 
@@ -103,25 +107,37 @@ class PromptBuilder:
                 deadline.
         """
         budget = min(max_num_tokens or self._config.max_num_tokens, self._config.max_num_tokens)
-        line, healed, forced = self._current_line(request, budget // 3)
+        windows = StickyWindows() if windows is None else windows
+        above = self._prefix_end(request, windows)
+        line, healed, forced = self._middle(request, above, budget // 3)
         head = self._head(request, chunks, int(budget * self._config.context_share))
-        num_head = sum(len(segment.token_ids) for segment in head)
-        suffix = self._suffix(request, windows, int(budget * self._config.suffix_share))
-        left = budget - num_head - len(line) - len(suffix) - 8  # sentinels
         path = self._path_in_prefix(request) if chunks else ()
-        prefix = path + self._prefix(request, windows, max(left - len(path), 16))
-        body = self._arrange(prefix, suffix, tuple(line))
+        num_others = sum(len(segment.token_ids) for segment in head) + len(path) + len(line)
+        left = WindowBudget(
+            max(budget - num_others - NUM_SENTINELS, 32),
+            self._config.suffix_share,
+            self._config.slack,
+        )
+        text, cursor = request.document.text, request.offset
+        prefix, suffix = windows.around(self._retokenizer, text, above, cursor, left)
+        body = self._arrange((*path, *prefix), tuple(suffix), tuple(line))
         return FimPrompt((*head, *body), healed, forced)
 
-    def _current_line(
-        self, request: CompletionRequest, max_num_tokens: int
+    def _prefix_end(self, request: CompletionRequest, windows: StickyWindows) -> int:
+        """Return the offset from which on text before the cursor stands behind the sentinels."""
+        if self._config.layout is Layout.EFIM:
+            return windows.anchor(request.document.text, request.offset, EFIM_LINES)
+        return line_start(request.prefix)
+
+    def _middle(
+        self, request: CompletionRequest, start: int, max_num_tokens: int
     ) -> tuple[list[int], str, str]:
-        """Return the line's tokens but the last, that token's text, and what must follow it.
+        """Return the tokens from ``start`` to the cursor but the last, that one, and what follows.
 
         The last token may be the beginning of the one that the finished line would have, so it
         is handed out again.
         """
-        text = request.prefix[line_start(request.prefix) :]
+        text = request.prefix[start:]
         token_ids = fit_tail(self._tokenizer, text, max_num_tokens, by_line=False).token_ids
         forced = ""
         if request.selected_item is not None:
@@ -137,35 +153,29 @@ class PromptBuilder:
                 continue  # a character split over tokens is healed whole
         return token_ids, "", forced
 
-    def _prefix(
-        self, request: CompletionRequest, windows: StickyWindows | None, budget: int
-    ) -> tuple[int, ...]:
-        above = request.prefix[: line_start(request.prefix)]
-        window = TokenWindow(budget, self._config.slack)
-        if windows is None:
-            return tuple(fit_tail(self._tokenizer, above, budget).token_ids)
-        return tuple(windows.prefix(self._tokenizer, above, window))
-
-    def _suffix(
-        self, request: CompletionRequest, windows: StickyWindows | None, budget: int
-    ) -> tuple[int, ...]:
-        window = TokenWindow(budget, self._config.slack)
-        if windows is None:
-            return tuple(fit_head(self._tokenizer, request.suffix, budget).token_ids)
-        return tuple(windows.suffix(self._tokenizer, request, window))
-
     def _arrange(
         self, prefix: tuple[int, ...], suffix: tuple[int, ...], line: tuple[int, ...]
     ) -> tuple[Segment, ...]:
         fmt = self.fim_format
         if fmt is None:
             return (Segment("prefix", prefix), Segment("line", line))
-        before = Segment("prefix", (*self._special(fmt.prefix), *prefix))
-        after = Segment("suffix", (*self._special(fmt.suffix), *suffix))
-        middle = Segment("line", (*self._special(fmt.middle), *line))
+        begin, hole = self._special(fmt.prefix), self._special(fmt.suffix)
+        middle, layout = self._special(fmt.middle), self._config.layout
         if fmt.order is FimOrder.SPM:
-            return (after, before, middle)
-        return (before, after, middle)
+            after, before = (
+                Segment("suffix", (*hole, *suffix)),
+                Segment("prefix", (*begin, *prefix)),
+            )
+            return (after, before, Segment("line", (*middle, *line)))
+        if layout is Layout.SPM:
+            after = Segment("suffix", (*begin, *hole, *suffix))
+            return (after, Segment("prefix", (*middle, *prefix)), Segment("line", line))
+        after = Segment("suffix", (*hole, *suffix))
+        if layout is Layout.PSM:
+            before = Segment("prefix", (*begin, *prefix, *line))
+            return (before, after, Segment("line", middle))
+        before = Segment("prefix", (*begin, *prefix))
+        return (before, after, Segment("line", (*middle, *line)))
 
     def _head(
         self, request: CompletionRequest, chunks: Sequence[ContextChunk], budget: int

@@ -1,37 +1,53 @@
 """Which part of a long document the prompt shows.
 
-A window that slid with every line would change its first token, and with it every cached key. So an
-edge stays where it is, moving only with edits in front of it, until the text between edge and
-cursor is more than the budget or much less than it.
+A window that slid with every line would change its first token, and with it every cached key. So its
+edges stay where they are, moving only with edits in front of them, for as long as the text between
+them fits and the cursor is not too near to one of them. A cursor that moves inside of the window
+changes what is prefix and what is suffix, and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from completion.types import CompletionRequest, DocumentSnapshot, TextEdit
+from completion.types import DocumentSnapshot, TextEdit
+from kvedit.retokenize import Retokenizer, TokenizedText
 from models.tokenizer import Tokenizer
 
 _MAX_CHARS_PER_TOKEN = 8  # more text than this per token is not even tokenised
 
 
 @dataclass(frozen=True, slots=True)
-class TokenWindow:
-    """A budget in tokens, and the part of it that may stay unused before the window moves."""
+class WindowBudget:
+    """How many tokens prefix and suffix may have together, and how they share them.
 
-    budget: int
+    A newly placed window leaves ``slack`` of it unused, so that the text can grow before it moves.
+    It stays while the cursor has at least the shares ``min_prefix`` and ``min_suffix`` on its sides.
+    """
+
+    num_tokens: int
+    suffix_share: float
     slack: float
+    min_prefix: float = 0.25
+    min_suffix: float = 0.05
 
     @property
-    def fresh_budget(self) -> int:
-        """What a newly placed window fills, so that the text can grow before it moves."""
-        return int(self.budget * (1 - self.slack))
+    def fresh_suffix(self) -> int:
+        """Tokens of the suffix in a newly placed window."""
+        return int(self.num_tokens * self.suffix_share * (1 - self.slack))
 
-    def accepts(self, num_tokens: int, *, reaches_end: bool) -> bool:
-        """Whether a window of ``num_tokens`` may stay; one that shows all cannot be too small."""
-        too_small = num_tokens < self.budget * (1 - 2 * self.slack) and not reaches_end
-        return num_tokens <= self.budget and not too_small
+    def fresh_prefix(self, num_suffix: int) -> int:
+        """Return the tokens of the prefix in a newly placed window with that much suffix."""
+        return max(16, int(self.num_tokens * (1 - self.slack)) - num_suffix)
+
+    def accepts(self, num_prefix: int, num_suffix: int, *, is_first: bool, is_last: bool) -> bool:
+        """Whether a window may stay; ``is_first`` and ``is_last``: it reaches that end of the text."""
+        return (
+            num_prefix + num_suffix <= self.num_tokens
+            and (is_first or num_prefix >= self.num_tokens * self.min_prefix)
+            and (is_last or num_suffix >= self.num_tokens * self.min_suffix)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +65,23 @@ def spell(tokenizer: Tokenizer, token_ids: Sequence[int]) -> bytes:
 
 
 def fit_tail(
-    tokenizer: Tokenizer, text: str, max_num_tokens: int, *, by_line: bool = True
+    tokenizer: Tokenizer,
+    text: str,
+    max_num_tokens: int,
+    *,
+    by_line: bool = True,
+    encode: Callable[[str], list[int]] | None = None,
 ) -> FittedText:
     """Return the longest end of ``text`` within the budget, from a line's start if ``by_line``.
 
-    A single line that is longer than the budget is cut inside.
+    A single line that is longer than the budget is cut inside. ``encode`` is a faster way to what
+    ``tokenizer.encode`` returns.
     """
+    encode = encode or tokenizer.encode
     start = max(0, len(text) - max_num_tokens * _MAX_CHARS_PER_TOKEN)
     start = _next_line(text, start) if by_line and start else start
     while True:
-        token_ids = tokenizer.encode(text[start:])
+        token_ids = encode(text[start:])
         surplus = len(token_ids) - max_num_tokens
         if surplus <= 0:
             return FittedText(start, len(text), token_ids)
@@ -67,14 +90,22 @@ def fit_tail(
         start = _next_line(text, cut) if by_line else cut
 
 
-def fit_head(tokenizer: Tokenizer, text: str, max_num_tokens: int) -> FittedText:
+def fit_head(
+    tokenizer: Tokenizer,
+    text: str,
+    max_num_tokens: int,
+    *,
+    encode: Callable[[str], list[int]] | None = None,
+) -> FittedText:
     """Return the longest beginning of ``text`` within the budget that ends at a line's end.
 
-    A single line that is longer than the budget is cut inside.
+    A single line that is longer than the budget is cut inside. ``encode`` is a faster way to what
+    ``tokenizer.encode`` returns.
     """
+    encode = encode or tokenizer.encode
     end = min(len(text), max_num_tokens * _MAX_CHARS_PER_TOKEN)
     while True:
-        token_ids = tokenizer.encode(text[:end])
+        token_ids = encode(text[:end])
         if len(token_ids) <= max_num_tokens:
             return FittedText(0, end, token_ids)
         kept = len(spell(tokenizer, token_ids[:max_num_tokens]).decode(errors="ignore"))
@@ -91,6 +122,18 @@ def _next_line(text: str, offset: int) -> int:
     return offset if newline < 0 or newline + 1 == len(text) else newline + 1
 
 
+@dataclass(frozen=True, slots=True)
+class _TokenizedWindows:
+    """The texts that both sides showed last: the next ones differ from them in a line or two."""
+
+    retokenizer: Retokenizer
+    prefix: TokenizedText
+    suffix: TokenizedText
+
+    def copy(self) -> _TokenizedWindows:
+        return _TokenizedWindows(self.retokenizer, self.prefix.copy(), self.suffix.copy())
+
+
 class StickyWindows:
     """The edges of one document's windows; follows its edits. Engine thread only."""
 
@@ -98,52 +141,102 @@ class StickyWindows:
         self._version: int | None = None
         self._start: int | None = None
         self._end: int | None = None
+        self._anchor: int | None = None
+        self._shown: _TokenizedWindows | None = None
 
     def copy(self) -> StickyWindows:
         """Return windows that move on their own from here."""
         twin = StickyWindows()
-        twin._version, twin._start, twin._end = self._version, self._start, self._end
+        twin._version, twin._anchor = self._version, self._anchor
+        twin._start, twin._end = self._start, self._end
+        twin._shown = None if self._shown is None else self._shown.copy()
         return twin
 
     def follow(self, document: DocumentSnapshot) -> None:
         """Move the edges with the edits that led to ``document``; forget them if those are unknown."""
         if self._version != document.version:
             if self._version is None or self._version != document.base_version:
-                self._start = self._end = None
+                self._start = self._end = self._anchor = None
             else:
                 self._start = _moved(self._start, document.edits)
                 self._end = _moved(self._end, document.edits)
+                self._anchor = _moved(self._anchor, document.edits)
         self._version = document.version
 
-    def prefix(self, tokenizer: Tokenizer, above: str, window: TokenWindow) -> Sequence[int]:
-        """Return the tokens of the lines above the cursor's, from the window's start."""
-        start = self._start
-        if start is not None and start <= len(above) and (not start or above[start - 1] == "\n"):
-            is_near = len(above) - start <= window.budget * _MAX_CHARS_PER_TOKEN
-            token_ids = tokenizer.encode(above[start:]) if is_near else []
-            if is_near and window.accepts(len(token_ids), reaches_end=start == 0):
-                return token_ids
-        whole = fit_tail(tokenizer, above, window.budget)
-        fitted = whole if whole.start == 0 else fit_tail(tokenizer, above, window.fresh_budget)
-        self._start = fitted.start
-        return fitted.token_ids
+    def around(
+        self, retokenizer: Retokenizer, text: str, above: int, below: int, budget: WindowBudget
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the tokens of the prefix, which ends at ``above``, and of the suffix from ``below``.
 
-    def suffix(
-        self, tokenizer: Tokenizer, request: CompletionRequest, window: TokenWindow
-    ) -> Sequence[int]:
-        """Return the tokens of the text behind the cursor, up to the window's end."""
-        text, offset = request.document.text, request.offset
-        end = self._end
-        if end is not None and offset <= end <= len(text):
-            is_near = end - offset <= window.budget * _MAX_CHARS_PER_TOKEN
-            token_ids = tokenizer.encode(text[offset:end]) if is_near else []
-            if is_near and window.accepts(len(token_ids), reaches_end=end == len(text)):
-                return token_ids
-        whole = fit_head(tokenizer, request.suffix, window.budget)
-        fits = whole.end == len(request.suffix)
-        fitted = whole if fits else fit_head(tokenizer, request.suffix, window.fresh_budget)
-        self._end = offset + fitted.end
-        return fitted.token_ids
+        Args:
+            retokenizer: The model's vocabulary.
+            text: The document.
+            above: Where the prefix ends.
+            below: The cursor, where the suffix begins.
+            budget: What the window may hold.
+        """
+        shown = self._tokenized(retokenizer)
+        kept = self._kept(text, above, below, budget)
+        if kept is not None:
+            start, end = kept
+            prefix, suffix = (
+                shown.prefix.update(text[start:above]),
+                shown.suffix.update(text[below:end]),
+            )
+            is_first, is_last = start == 0, end == len(text)
+            if budget.accepts(len(prefix), len(suffix), is_first=is_first, is_last=is_last):
+                return prefix, suffix
+        return self._place(shown, text, above, below, budget)
+
+    def _kept(
+        self, text: str, above: int, below: int, budget: WindowBudget
+    ) -> tuple[int, int] | None:
+        """Return the edges if they can still be those of a window around the cursor."""
+        start, end = self._start, self._end
+        if start is None or end is None or not start <= above <= below <= end <= len(text):
+            return None
+        if start and text[start - 1] != "\n":
+            return None
+        return None if end - start > budget.num_tokens * _MAX_CHARS_PER_TOKEN else (start, end)
+
+    def _place(
+        self, shown: _TokenizedWindows, text: str, above: int, below: int, budget: WindowBudget
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        """Put the window around the cursor: all of the text if it fits, else with room to grow."""
+        tokenizer, prefix, suffix = shown.retokenizer.tokenizer, text[:above], text[below:]
+        most = int(budget.num_tokens * budget.suffix_share)
+        after = fit_head(tokenizer, suffix, most, encode=shown.suffix.update)
+        before = fit_tail(
+            tokenizer, prefix, budget.num_tokens - len(after.token_ids), encode=shown.prefix.update
+        )
+        if before.start > 0:
+            if after.end < len(suffix):
+                after = fit_head(tokenizer, suffix, budget.fresh_suffix, encode=shown.suffix.update)
+            num_prefix = budget.fresh_prefix(len(after.token_ids))
+            before = fit_tail(tokenizer, prefix, num_prefix, encode=shown.prefix.update)
+        elif after.end < len(suffix):
+            num_suffix = int(budget.num_tokens * (1 - budget.slack)) - len(before.token_ids)
+            num_suffix = max(num_suffix, budget.fresh_suffix)
+            after = fit_head(tokenizer, suffix, num_suffix, encode=shown.suffix.update)
+        self._start, self._end = before.start, below + after.end
+        return before.token_ids, after.token_ids
+
+    def anchor(self, text: str, cursor: int, max_num_lines: int) -> int:
+        """Return the line start behind which text counts as typed lately; it stays for some lines."""
+        line = max(text.rfind("\n", 0, cursor), text.rfind("\r", 0, cursor)) + 1
+        anchor = self._anchor
+        is_near = anchor is not None and anchor <= line
+        if anchor is None or not is_near or text.count("\n", anchor, line) >= max_num_lines:
+            self._anchor = anchor = line
+        return anchor
+
+    def _tokenized(self, retokenizer: Retokenizer) -> _TokenizedWindows:
+        """Return what was shown last, in ids of the vocabulary."""
+        if self._shown is None or self._shown.retokenizer is not retokenizer:
+            self._shown = _TokenizedWindows(
+                retokenizer, TokenizedText(retokenizer), TokenizedText(retokenizer)
+            )
+        return self._shown
 
 
 def _moved(offset: int | None, edits: Sequence[TextEdit]) -> int | None:

@@ -17,6 +17,7 @@ from rapidfuzz.distance import Indel
 from models.slots import KeptRun, num_unmoved
 
 NUM_SINKS = 4  # the first tokens soak up attention; they are of no use anywhere else
+MIN_KEPT_RUN = 8  # behind the first change; fewer equal tokens between changes are often chance
 MIN_MOVED_RUN = 32  # a shorter run out of order may be overlooked: it is cheap to compute
 _MAX_DIFF = 2048  # beyond this many tokens on a side an anchor is looked for first
 _ANCHOR = 24
@@ -70,7 +71,7 @@ def plan_patch(
     matched = list(_match(old, new, 0, 0))
     matched += _moved(old, new, matched)
     kept = [piece for run in sorted(matched, key=_new_start) for piece in _fixed(run, num_fixed)]
-    merged = tuple(_merged(kept))
+    merged = tuple(run for run in _merged(kept) if run.length >= MIN_KEPT_RUN or not run.new_start)
     computed = _gaps(((run.new_start, run.new_stop) for run in merged), len(new))
     return PatchPlan(merged, tuple(computed), len(new))
 

@@ -18,6 +18,12 @@ from kvedit.policy import PatchMode, PatchPolicy
 
 _WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]{2,}")
 _MAX_EDIT = 64  # more tokens than this are new text, not an edited name
+# Names that a line defines, in most languages: behind a keyword, or in front of an equals sign.
+_DEFINITION = re.compile(
+    rb"\b(?:def|class|fn|func|function|let|const|var|struct|enum|type|interface|trait)\s+"
+    rb"(?:mut\s+)?(\w+)|^\s*(?:self\.|this\.)?(\w+)\s*(?::[^=\n]*)?=(?!=)",
+    re.MULTILINE,
+)
 _DEPTHS = {**dict.fromkeys(b"([{", 1), **dict.fromkeys(b")]}", -1)}
 
 
@@ -134,18 +140,31 @@ def _changed_old(plan: PatchPlan, num_old: int) -> list[range]:
 def _words_of(
     ranges: Sequence[range], token_ids: Sequence[int], spell: Callable[[int], bytes]
 ) -> set[bytes]:
-    """Return the words in the ranges, whole where a range begins or ends inside of one."""
+    """Return the words that the ranges touch, and the names that their lines define."""
     words: set[bytes] = set()
     for part in ranges:
         if len(part) > _MAX_EDIT:
             continue
-        start, stop = max(0, part.start - 2), min(len(token_ids), part.stop + 2)
-        text, starts = _spelled(token_ids[start:stop], spell)
-        low, high = starts[part.start - start], starts[part.stop - start]
+        lines = _lines_around(part, token_ids, spell)
+        text, starts = _spelled(token_ids[lines.start : lines.stop], spell)
+        low, high = starts[part.start - lines.start], starts[part.stop - lines.start]
         for match in _WORD.finditer(text):
             if match.end() >= low and match.start() <= high:
                 words.add(match.group())
+        for match in _DEFINITION.finditer(text):
+            words.add(match.group(1) or match.group(2))
     return words
+
+
+def _lines_around(part: range, token_ids: Sequence[int], spell: Callable[[int], bytes]) -> range:
+    """Return ``part`` stretched to whole lines, within reason."""
+    start, stop = part.start, part.stop
+    first, last = max(0, start - _MAX_EDIT), min(len(token_ids), stop + _MAX_EDIT)
+    while start > first and b"\n" not in spell(token_ids[start - 1]):
+        start -= 1
+    while stop < last and b"\n" not in spell(token_ids[stop]):
+        stop += 1
+    return range(start, stop)
 
 
 def _spelled(token_ids: Sequence[int], spell: Callable[[int], bytes]) -> tuple[bytes, list[int]]:

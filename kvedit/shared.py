@@ -21,6 +21,7 @@ from models.decoder import Checkpoint, Decoder
 from models.slot_pool import SlotPool
 from models.slots import KeptRun, SlotTable
 
+_MAX_NEW_SHARE = 0.25  # of a chunk; where an edit changed less, the session's own keys serve better
 _Key = tuple[tuple[int, ...], tuple[int, ...]]  # the head's tokens, the chunk's
 
 
@@ -87,19 +88,14 @@ class SharedCache:
         num_head: int,
         chunks: Sequence[range],
     ) -> PatchPlan:
-        """Return ``plan`` with stored chunks in place of ranges that would be computed whole."""
-        computed = {at for part in plan.computed for at in part}
-        runs = list(plan.kept)
+        """Return ``plan`` with stored chunks in place of those that it would compute."""
         for chunk in chunks:
             key = (tuple(token_ids[:num_head]), tuple(token_ids[chunk.start : chunk.stop]))
             table = self._chunks.get(key)
-            if table is None or not computed.issuperset(chunk):
-                continue
-            self._chunks.move_to_end(key)
-            runs.append(KeptRun(num_head, chunk.start, len(chunk), table))
-            computed.difference_update(chunk)
-        kept = tuple(sorted(runs, key=lambda run: run.new_start))
-        return replace(plan, kept=kept, computed=()).computing(computed)
+            if table is not None and _num_computed(plan, chunk) > len(chunk) * _MAX_NEW_SHARE:
+                self._chunks.move_to_end(key)
+                plan = _with_donated(plan, KeptRun(num_head, chunk.start, len(chunk), table))
+        return plan
 
     def clear(self) -> None:
         """Forget everything."""
@@ -131,3 +127,17 @@ class SharedCache:
         used = {head for head, _ in self._chunks} | {spared}
         for head in [head for head in self._heads if head not in used]:
             self._heads.pop(head).close()
+
+
+def _num_computed(plan: PatchPlan, chunk: range) -> int:
+    return sum(
+        max(0, min(part.stop, chunk.stop) - max(part.start, chunk.start)) for part in plan.computed
+    )
+
+
+def _with_donated(plan: PatchPlan, donated: KeptRun) -> PatchPlan:
+    chunk = range(donated.new_start, donated.new_stop)
+    without = plan.computing(chunk)
+    kept = sorted([*without.kept, donated], key=lambda run: run.new_start)
+    computed = {at for part in without.computed for at in part} - set(chunk)
+    return replace(plan, kept=tuple(kept), computed=()).computing(computed)

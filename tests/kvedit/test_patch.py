@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 import torch
@@ -15,81 +14,25 @@ from torch import Tensor
 from kvedit.patch import CachePatcher, PatchTarget
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary
-from models.config import ModelConfig
 from models.decoder import Decoder
-from models.layout import canonical_tensors
-from models.quantize import Precision
 from models.rope import Rotary, rotate
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 
 SENTINEL = 63
-SMALL: dict[str, Any] = {
-    "model_type": "qwen2",
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "tie_word_embeddings": True,
-}
-ROPES: dict[str, dict[str, Any]] = {
-    "default": {"rope_theta": 1e6},
-    "linear": {"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 4.0}},
-    "llama3": {
-        "model_type": "llama",
-        "rope_scaling": {
-            "rope_type": "llama3",
-            "factor": 8.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-        },
-    },
-    "yarn": {
-        "model_type": "llama",
-        "rope_scaling": {
-            "rope_type": "yarn",
-            "factor": 4.0,
-            "original_max_position_embeddings": 64,
-        },
-    },
-    "windowed": {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1},
-}
+Network = Callable[[str], Decoder]
+ROPES = ("default", "linear", "llama3", "yarn", "windowed")
 LADDER = (PatchMode.ROTATE, PatchMode.SENTINELS, PatchMode.WINDOW, PatchMode.IDENTIFIERS)
 VOCABULARY = Vocabulary(lambda token_id: bytes([32 + token_id]), frozenset({SENTINEL}))
-
-
-def make_decoder(**overrides: Any) -> Decoder:
-    config = ModelConfig.from_hf({**SMALL, **overrides})
-    generator = torch.Generator().manual_seed(7)
-    hidden, inner = config.hidden_size, config.intermediate_size
-    key = config.num_kv_heads * config.head_dim
-    shapes = {"embed_tokens": (64, hidden), "k_proj": (key, hidden), "v_proj": (key, hidden)}
-    shapes |= {"gate_proj": (inner, hidden), "up_proj": (inner, hidden)}
-    shapes |= {"down_proj": (hidden, inner)}
-    biases = {"q_proj": (hidden,), "k_proj": (key,), "v_proj": (key,)}
-
-    def get(name: str) -> Tensor:
-        part, kind = name.split(".")[-2:]
-        if "norm" in part:
-            return torch.ones(hidden)
-        shape = biases[part] if kind == "bias" else shapes.get(part, (hidden, hidden))
-        return torch.randn(shape, generator=generator) * 0.3
-
-    weights = dict(canonical_tensors(config, get))
-    return Decoder(config, weights, "cpu", Precision.FLOAT32)
-
-
-DECODERS = {name: make_decoder(**overrides) for name, overrides in ROPES.items()}
 
 
 class Cache:
     """A table with what brings it up to date."""
 
-    def __init__(self, rope: str = "default", capacity: int = 400, num_rows: int = 16) -> None:
-        self.decoder = DECODERS[rope]
+    def __init__(
+        self, network: Network, rope: str = "default", capacity: int = 400, num_rows: int = 16
+    ) -> None:
+        self.decoder = network(rope)
         self.pool = SlotPool(self.decoder.config, 1 + 3 * capacity)
         self.table = SlotTable(self.pool, capacity)
         self.capacity = capacity
@@ -156,9 +99,9 @@ def text(length: int, seed: int = 0) -> list[int]:
 @settings(deadline=None, max_examples=40)
 @given(edits=st.lists(EDIT, min_size=1, max_size=4))
 def test_what_is_left_of_an_edit_does_not_change_by_a_bit(
-    mode: PatchMode, edits: list[tuple[int, int, list[int]]]
+    network: Network, mode: PatchMode, edits: list[tuple[int, int, list[int]]]
 ) -> None:
-    cache, token_ids = Cache(), text(160)
+    cache, token_ids = Cache(network), text(160)
     cache.update(token_ids)
     for edit in edits:
         changed = edited(token_ids, edit)
@@ -176,9 +119,9 @@ def test_what_is_left_of_an_edit_does_not_change_by_a_bit(
 @settings(deadline=None, max_examples=25)
 @given(edits=st.lists(EDIT, min_size=1, max_size=4))
 def test_moved_keys_equal_a_fresh_rotation_of_the_same_keys(
-    rope: str, edits: list[tuple[int, int, list[int]]]
+    network: Network, rope: str, edits: list[tuple[int, int, list[int]]]
 ) -> None:
-    cache, token_ids = Cache(rope), text(160)
+    cache, token_ids = Cache(network, rope), text(160)
     cache.update(token_ids)
     rotary = Rotary(cache.decoder.config.rope, cache.decoder.config.head_dim, cache.pool.device)
     for edit in edits:
@@ -212,9 +155,9 @@ def _of(cache: Cache, slot: int) -> tuple[Tensor, Tensor]:
 @settings(deadline=None, max_examples=10)
 @given(edits=st.lists(EDIT, min_size=1, max_size=4))
 def test_a_healed_cache_equals_a_full_prefill(
-    rope: str, mode: PatchMode, edits: list[tuple[int, int, list[int]]]
+    network: Network, rope: str, mode: PatchMode, edits: list[tuple[int, int, list[int]]]
 ) -> None:
-    cache, token_ids = Cache(rope), text(120)
+    cache, token_ids = Cache(network, rope), text(120)
     cache.update(token_ids)
     for edit in edits:
         token_ids = edited(token_ids, edit)
@@ -225,9 +168,9 @@ def test_a_healed_cache_equals_a_full_prefill(
     cache.check_equals_prefill()
 
 
-def test_a_thousand_edits_do_not_drift() -> None:
+def test_a_thousand_edits_do_not_drift(network: Network) -> None:
     rng = random.Random(5)
-    cache, token_ids = Cache(capacity=600), text(200)
+    cache, token_ids = Cache(network, capacity=600), text(200)
     cache.update(token_ids)
     for _ in range(1000):
         start = rng.randrange(len(token_ids))
@@ -260,9 +203,9 @@ def interrupting(num_layers: int) -> Callable[[], None]:
 @pytest.mark.parametrize("num_layers", range(9))
 @pytest.mark.parametrize("mode", LADDER)
 def test_a_patch_that_is_cancelled_anywhere_leaves_a_valid_cache(
-    mode: PatchMode, num_layers: int
+    network: Network, mode: PatchMode, num_layers: int
 ) -> None:
-    cache, token_ids = Cache(), text(100)
+    cache, token_ids = Cache(network), text(100)
     cache.update(token_ids)
     changed = [*token_ids[:20], *text(40, 1), *token_ids[24:70], *text(5, 2), *token_ids[75:]]
     with pytest.raises(Interrupt):
@@ -277,16 +220,17 @@ def test_a_patch_that_is_cancelled_anywhere_leaves_a_valid_cache(
 
 
 @pytest.mark.parametrize("num_layers", range(3))
-def test_healing_that_is_cancelled_loses_one_pass_at_most(num_layers: int) -> None:
-    cache, token_ids = Cache(), text(100)
+def test_healing_that_is_cancelled_loses_one_pass_at_most(
+    network: Network, num_layers: int
+) -> None:
+    cache, token_ids = Cache(network), text(100)
     cache.update(token_ids)
     changed = [*token_ids[:20], *text(3, 1), *token_ids[20:]]
     cache.update(changed)
     num_exact = cache.table.num_exact()
     before = cache.contents()
     with pytest.raises(Interrupt):
-        while cache.patcher.heal(cache.table, len(changed), interrupting(num_layers)):
-            pass
+        cache.patcher.heal(cache.table, len(changed), interrupting(num_layers))
     cache.table.check()
     assert cache.table.num_exact() == num_exact
     for old, new in zip(before, cache.contents(), strict=True):
@@ -295,8 +239,10 @@ def test_healing_that_is_cancelled_loses_one_pass_at_most(num_layers: int) -> No
     cache.check_equals_prefill()
 
 
-def test_patching_one_of_two_tables_that_share_slots_leaves_the_other_alone() -> None:
-    cache, token_ids = Cache(), text(100)
+def test_patching_one_of_two_tables_that_share_slots_leaves_the_other_alone(
+    network: Network,
+) -> None:
+    cache, token_ids = Cache(network), text(100)
     cache.update(token_ids)
     before = cache.contents()
     other = SlotTable(cache.pool, cache.capacity, head=cache.table)
@@ -311,8 +257,8 @@ def test_patching_one_of_two_tables_that_share_slots_leaves_the_other_alone() ->
         assert torch.equal(old, new)
 
 
-def test_exact_mode_never_uses_what_is_stale() -> None:
-    cache, token_ids = Cache(), text(100)
+def test_exact_mode_never_uses_what_is_stale(network: Network) -> None:
+    cache, token_ids = Cache(network), text(100)
     cache.update(token_ids)
     changed = [*token_ids[:30], *text(3, 1), *token_ids[30:]]
     cache.update(changed, PatchMode.ROTATE)
@@ -323,21 +269,21 @@ def test_exact_mode_never_uses_what_is_stale() -> None:
     cache.check_equals_prefill()
 
 
-def test_an_edit_at_the_end_is_exact_in_every_mode() -> None:
+def test_an_edit_at_the_end_is_exact_in_every_mode(network: Network) -> None:
     for mode in LADDER:
-        cache, token_ids = Cache(), text(100)
+        cache, token_ids = Cache(network), text(100)
         cache.update(token_ids)
         cache.update([*token_ids, 4, 5], mode)
         assert (cache.report.num_cached, cache.report.num_new, cache.report.age) == (100, 2, 0)
 
 
-def test_sentinels_and_what_follows_the_last_one_are_computed() -> None:
-    cache = Cache(num_rows=64)
+def test_sentinels_and_what_follows_the_last_one_are_computed(network: Network) -> None:
+    cache = Cache(network, num_rows=64)
     above, below = text(60), text(60, 1)
     cache.update([*above, SENTINEL, *below, SENTINEL, 1, 2])
     cache.update([*above[:10], 9, *above[10:], SENTINEL, *below, SENTINEL, 1, 2])
     assert cache.report.num_new == 2  # rotation: what is new, and the last token
-    cache = Cache(num_rows=64)
+    cache = Cache(network, num_rows=64)
     cache.update([*above, SENTINEL, *below, SENTINEL, 1, 2])
     cache.update(
         [*above[:10], 9, *above[10:], SENTINEL, *below, SENTINEL, 1, 2], PatchMode.SENTINELS
@@ -346,8 +292,8 @@ def test_sentinels_and_what_follows_the_last_one_are_computed() -> None:
     assert cache.report.num_new == 6
 
 
-def test_ages_count_edits() -> None:
-    cache, token_ids = Cache(), text(100)
+def test_ages_count_edits(network: Network) -> None:
+    cache, token_ids = Cache(network), text(100)
     cache.update(token_ids)
     for num_edits in range(1, 4):
         token_ids = [*token_ids[:50], num_edits, *token_ids[50:]]
@@ -357,8 +303,8 @@ def test_ages_count_edits() -> None:
 
 
 @pytest.mark.parametrize("mode", [PatchMode.FULL, PatchMode.CACHE_REUSE, PatchMode.STALE])
-def test_what_others_do_can_be_measured_too(mode: PatchMode) -> None:
-    cache, token_ids = Cache(), text(350 - 60)
+def test_what_others_do_can_be_measured_too(network: Network, mode: PatchMode) -> None:
+    cache, token_ids = Cache(network), text(350 - 60)
     target = PatchTarget([*token_ids[:10], *token_ids[14:]])
     cache.update(token_ids)
     _, report = cache.patcher.update(cache.table, target, PatchPolicy(mode), lambda: None)
