@@ -17,8 +17,11 @@ from pathlib import Path
 
 from benchmarks.kv_edit_report import report
 from benchmarks.kv_policies import (
+    CONTROL,
     LADDER,
+    LAYOUT_ONLY,
     OTHER_LAYOUTS,
+    OURS,
     VARIANTS,
     Measured,
     PolicyBench,
@@ -31,19 +34,26 @@ from completion.fim_format import Layout
 from models.loader import load_model
 from models.registry import DEFAULT_MODEL
 
-SETS = {"policies": VARIANTS, "layouts": OTHER_LAYOUTS, "ladder": LADDER}
+SETS = {
+    "policies": VARIANTS,
+    "control": (CONTROL,),
+    "layouts": OTHER_LAYOUTS,
+    "ladder": LADDER,
+    "line": (LAYOUT_ONLY, OURS),
+}
 
 
 def main() -> None:
     """Run what is missing, or report what is there."""
     arguments = _parse()
     if arguments.report:
-        report(read_rows(arguments.work), num_threads=use_threads(arguments.threads))
+        num_threads = use_threads(arguments.threads)
+        report(read_rows(arguments.work), arguments.name, num_threads, arguments.precision)
         return
     num_threads = use_threads(arguments.threads)
     print(f"{num_threads} threads")
     done = {(row.case_id, row.num_context, row.variant) for row in read_rows(arguments.work)}
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, precision=arguments.precision)
     model.decoder.pack()
     cases = list(_cases(arguments))
     for num_context in arguments.contexts:
@@ -106,6 +116,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, help="folder for archives of releases")
     parser.add_argument("--work", type=Path, required=True, help="folder for finished cases")
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--contexts", type=int, nargs="+", default=[2048])
     parser.add_argument("--categories", nargs="+", default=list(EditCategory))
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=["policies"])
@@ -113,6 +124,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard", type=_shard, default=(0, 1), metavar="INDEX/COUNT")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--name", default="kv_edit", help="of the result")
     parser.add_argument("--report", action="store_true", help="only make the result")
     return parser.parse_args()
 

@@ -48,8 +48,7 @@ from completion.types import (
 from completion.upkeep import CacheUpkeep
 from completion.verbatim import conclude_verbatim
 from completion.windows import StickyWindows
-from kvedit.drift import DriftStats
-from kvedit.policy import PatchPolicy
+from kvedit.policy import CacheStats, PatchPolicy
 from models.loader import LoadedModel
 from retrieval.languages import language_for
 from retrieval.syntax import SyntaxTree
@@ -97,11 +96,6 @@ class CompletionService:
         self._engine.submit(Priority.BATCH, "", model.decoder.pack, CancellationToken())
 
     @property
-    def model_name(self) -> str:
-        """The model's name as outcomes report it."""
-        return self._model.name
-
-    @property
     def num_waiting(self) -> int:
         """How many jobs wait for the engine."""
         return self._engine.num_waiting
@@ -112,9 +106,10 @@ class CompletionService:
         return self._engine.busy_s
 
     @property
-    def drift(self) -> DriftStats:
-        """How far patched caches were from exact ones."""
-        return self._upkeep.drift.stats
+    def cache_stats(self) -> CacheStats:
+        """What was computed into caches so far, and how exact it turned out to be."""
+        patcher = self._caches.patcher
+        return CacheStats(patcher.num_computed, patcher.num_healed, self._upkeep.drift.stats)
 
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         """Return the answer that needs no model, or None if the model has to be asked.

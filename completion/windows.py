@@ -160,7 +160,7 @@ class StickyWindows:
             else:
                 self._start = _moved(self._start, document.edits)
                 self._end = _moved(self._end, document.edits)
-                self._anchor = _moved(self._anchor, document.edits)
+                self._anchor = _moved(self._anchor, document.edits, follows=False)
         self._version = document.version
 
     def around(
@@ -239,11 +239,13 @@ class StickyWindows:
         return self._shown
 
 
-def _moved(offset: int | None, edits: Sequence[TextEdit]) -> int | None:
+def _moved(offset: int | None, edits: Sequence[TextEdit], *, follows: bool = True) -> int | None:
+    """Return where ``edits`` leave ``offset``; ``follows``: behind what is inserted right there."""
     for edit in edits:
         if offset is None:
             return None
-        if edit.end <= offset:
+        is_before = edit.end <= offset if follows else edit.end <= offset and edit.start < offset
+        if is_before:
             offset += len(edit.inserted) - (edit.end - edit.start)
         elif edit.start < offset:
             return None  # the edge itself was rewritten

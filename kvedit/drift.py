@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kvedit.policy import PatchPolicy
+from kvedit.policy import DriftStats, PatchPolicy
 
 NUM_RECENT = 32  # comparisons that decide
 _MIN_DECIDING = 8
@@ -26,16 +26,6 @@ class Drift:
 
     kl: float
     is_same_top: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DriftStats:
-    """All comparisons so far. ``window_factor`` is by how much repairs are widened for them."""
-
-    num_probes: int = 0
-    num_same_top: int = 0
-    sum_kl: float = 0.0
-    window_factor: int = 1
 
 
 def compare(exact: Tensor, patched: Tensor) -> Drift:

@@ -73,6 +73,8 @@ class CachePatcher:
         self._decoder, self._pool, self._vocabulary = decoder, pool, vocabulary
         self._num_rows = num_rows
         self._shared = shared
+        self.num_computed = 0  # rows so far, those of healing not among them
+        self.num_healed = 0
 
     def plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
         """Return what ``update`` would keep and compute. Takes about a millisecond.
@@ -135,6 +137,7 @@ class CachePatcher:
             batch = table.stage(token_ids, befores=[start] * len(token_ids))
             self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
             table.commit(replacing=range(start, stop))
+            self.num_healed += stop - start
         finally:
             table.discard()
         return stop < num_tokens
@@ -173,6 +176,7 @@ class CachePatcher:
                 batch = table.stage([token_ids[at] for at in some], befores=befores)
                 hidden = self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
                 table.commit()
+                self.num_computed += len(some)
         finally:
             table.discard()
         return hidden[-1:]

@@ -1,11 +1,11 @@
 """How much of a cache is trusted after an edit: a ladder with one setting.
 
-Loads no torch: settings and command lines name these modes.
+Loads no torch: settings, command lines and metrics name these things.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -75,3 +75,28 @@ class PatchPolicy:
     def includes(self, rung: PatchMode) -> bool:
         """Whether the mode is ``rung`` or stands above it."""
         return self.mode in _LADDER and _LADDER.index(self.mode) >= _LADDER.index(rung)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftStats:
+    """Comparisons of patched caches with exact ones so far: KL(exact || patched) in nats.
+
+    ``window_factor`` is by how much repairs are widened for them.
+    """
+
+    num_probes: int = 0
+    num_same_top: int = 0
+    sum_kl: float = 0.0
+    window_factor: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What was computed into the caches of one model so far, in tokens of prompts.
+
+    ``num_computed`` for requests and ahead of them, ``num_healed`` to make patched caches exact.
+    """
+
+    num_computed: int = 0
+    num_healed: int = 0
+    drift: DriftStats = field(default_factory=DriftStats)

@@ -18,11 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from completion.types import CancellationToken
+from kvedit.policy import CacheStats
 from lsp_server.metrics import Metrics
 from lsp_server.settings import Settings
 from models.progress import Progress, ProgressCallback
@@ -74,6 +75,7 @@ class ServiceStatus:
     num_clients: int
     num_waiting: int = 0
     busy_s: float = 0.0
+    cache: CacheStats = field(default_factory=CacheStats)
     detail: str = ""
 
 
@@ -326,12 +328,18 @@ def _is_unused(shared: _Shared, since: float) -> bool:
 
 
 def _status(shared: _Shared) -> ServiceStatus:
-    service = shared.ready
-    return ServiceStatus(
+    status = ServiceStatus(
         name=shared.settings.model.name,
         state=shared.state,
         num_clients=len(shared.leases),
-        num_waiting=service.num_waiting if service is not None else 0,
-        busy_s=service.busy_s if service is not None else 0.0,
         detail=str(shared.error) if shared.error is not None else "",
+    )
+    service = shared.ready
+    if service is None:
+        return status
+    return replace(
+        status,
+        num_waiting=service.num_waiting,
+        busy_s=service.busy_s,
+        cache=service.cache_stats,
     )

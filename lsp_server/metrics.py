@@ -29,6 +29,7 @@ from completion.types import (
     Suggestion,
     SuggestionSource,
 )
+from kvedit.policy import CacheStats
 from lsp_server import version
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -68,6 +69,11 @@ class ModelState(Protocol):
     @property
     def busy_s(self) -> float:
         """Seconds that its engine has worked, in finished jobs."""
+        ...
+
+    @property
+    def cache(self) -> CacheStats:
+        """What was computed into its caches, and how exact it turned out to be."""
         ...
 
 
@@ -218,6 +224,38 @@ class _Models(Collector):
             busy.add_metric([name], sum(model.busy_s for model in same))
         yield waiting
         yield busy
+        yield from _caches(models)
+
+
+def _caches(models: Sequence[ModelState]) -> Iterator[Metric]:
+    """Yield what was computed into caches, and how far patched ones were from exact ones."""
+    counters: dict[str, tuple[str, Callable[[ModelState], float]]] = {
+        "fimble_computed_tokens": (
+            "Tokens of prompts computed, for requests and ahead of them.",
+            lambda model: model.cache.num_computed,
+        ),
+        "fimble_healed_tokens": (
+            "Tokens computed to make patched caches exact again.",
+            lambda model: model.cache.num_healed,
+        ),
+        "fimble_drift_probes": (
+            "Patched caches that were compared with the exact ones they were healed to.",
+            lambda model: model.cache.drift.num_probes,
+        ),
+        "fimble_drift_same_top": (
+            "Comparisons in which the likeliest token was the same.",
+            lambda model: model.cache.drift.num_same_top,
+        ),
+        "fimble_drift_nats": (
+            "Sum over comparisons of KL(exact || patched).",
+            lambda model: model.cache.drift.sum_kl,
+        ),
+    }
+    for metric, (meaning, value) in counters.items():
+        family = CounterMetricFamily(metric, meaning, labels=["model"])
+        for name in sorted({model.name for model in models}):
+            family.add_metric([name], sum(value(model) for model in models if model.name == name))
+        yield family
 
 
 class _Process(Collector):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from completion.config import PromptConfig
-from completion.fim_format import FORMATS, FimOrder, detect_format
-from completion.prompt import PromptBuilder
+from completion.fim_format import FORMATS, FimOrder, Layout, detect_format
+from completion.prompt import EFIM_LINES, PromptBuilder
 from completion.types import (
     CompletionRequest,
     ContextChunk,
@@ -190,6 +190,90 @@ def test_an_unknown_predecessor_resets_the_windows(tiny_tokenizer: Tokenizer) ->
         prompt = builder.build(request, (), windows)
         shown = tiny_tokenizer.decode(prompt.token_ids)
         assert set(shown) == set(text)
+
+
+def layouts(tokenizer: Tokenizer, request: CompletionRequest) -> dict[Layout, str]:
+    builders = {layout: PromptBuilder(tokenizer, PromptConfig(layout=layout)) for layout in Layout}
+    return {layout: spelled(builder, tokenizer, request) for layout, builder in builders.items()}
+
+
+def test_layouts_differ_in_where_the_text_around_the_cursor_stands(
+    tiny_tokenizer: Tokenizer,
+) -> None:
+    found = layouts(tiny_tokenizer, request_for("above\nli\nbelow\n", 8))
+    assert found == {
+        Layout.LINE: "<|fim_prefix|>above\n<|fim_suffix|>\nbelow\n<|fim_middle|>l",
+        Layout.EFIM: "<|fim_prefix|>above\n<|fim_suffix|>\nbelow\n<|fim_middle|>l",
+        Layout.PSM: "<|fim_prefix|>above\nl<|fim_suffix|>\nbelow\n<|fim_middle|>",
+        Layout.SPM: "<|fim_prefix|><|fim_suffix|>\nbelow\n<|fim_middle|>above\nl",
+    }
+
+
+def typed_on(document: DocumentSnapshot, offset: int, text: str) -> DocumentSnapshot:
+    edit = TextEdit(offset, offset, text)
+    return replace(
+        document,
+        version=document.version + 1,
+        base_version=document.version,
+        edits=(edit,),
+        text=apply_edits(document.text, (edit,)),
+    )
+
+
+def test_the_efim_layout_leaves_prefix_and_suffix_alone_for_some_lines(
+    tiny_tokenizer: Tokenizer,
+) -> None:
+    builder = PromptBuilder(tiny_tokenizer, PromptConfig(layout=Layout.EFIM))
+    document = DocumentSnapshot("file:///w/a.py", 1, "python", "above\n\nbelow\n")
+    offset, windows, fronts = 6, StickyWindows(), []
+    for _ in range(2 * EFIM_LINES):
+        windows.follow(document)
+        prompt = builder.build(CompletionRequest("1", document, offset), (), windows)
+        fronts.append(prompt.segments[:-1])
+        document = typed_on(document, offset, "line\n")
+        offset += 5
+    assert sum(a != b for a, b in itertools.pairwise(fronts)) == 1
+    # A cursor that goes up leaves the anchor behind.
+    prompt = builder.build(CompletionRequest("1", document, 3), (), windows)
+    assert tiny_tokenizer.decode(prompt.segments[0].token_ids) == ""
+
+
+def long_document(num_lines: int = 400) -> DocumentSnapshot:
+    text = "".join(f"line_{number} = {number}\n" for number in range(num_lines))
+    return DocumentSnapshot("file:///w/a.py", 1, "python", text)
+
+
+def test_a_cursor_that_moves_inside_the_window_does_not_move_it(tiny_tokenizer: Tokenizer) -> None:
+    builder = PromptBuilder(tiny_tokenizer, PromptConfig(max_num_tokens=1200))
+    document, windows = long_document(), StickyWindows()
+    windows.follow(document)
+    shown = set()
+    for number in (200, 210, 190, 205):
+        offset = document.text.index(f"line_{number} ")
+        prompt = builder.build(CompletionRequest("1", document, offset), (), windows)
+        by_name = {part.segment_id: part.token_ids for part in prompt.segments}
+        prefix = tiny_tokenizer.decode(by_name["prefix"])
+        suffix = tiny_tokenizer.decode(by_name["suffix"])
+        assert (prefix + suffix) in document.text
+        shown.add(prefix + suffix)
+    assert len(shown) == 1
+
+
+def test_a_cursor_that_comes_near_an_edge_takes_the_window_along(
+    tiny_tokenizer: Tokenizer,
+) -> None:
+    config = PromptConfig(max_num_tokens=1200)
+    builder = PromptBuilder(tiny_tokenizer, config)
+    document, windows = long_document(), StickyWindows()
+    windows.follow(document)
+    for number in (200, 230, 390, 20, 0, 399):
+        offset = document.text.index(f"line_{number} ")
+        prompt = builder.build(CompletionRequest("1", document, offset), (), windows)
+        by_name = {part.segment_id: len(part.token_ids) for part in prompt.segments}
+        assert sum(by_name.values()) <= config.max_num_tokens
+        assert sum(by_name.values()) >= config.max_num_tokens / 2
+        assert by_name["prefix"] > 250 or number < 30
+        assert by_name["suffix"] > 40 or number > 380
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)

@@ -233,3 +233,45 @@ def test_the_time_of_all_work_is_counted_once() -> None:
     slow.may_end.set()
     engine.close()
     assert 0 < engine.busy_s <= time.perf_counter() - started
+
+
+def test_delayed_work_starts_when_it_is_due_and_not_before(engine: EngineThread) -> None:
+    log: list[str] = []
+    started = time.monotonic()
+    later = engine.submit(
+        Priority.INTERACTIVE, "a", quick("later", log), CancellationToken(), delay_s=0.05
+    )
+    sooner = engine.submit(Priority.BATCH, "b", quick("sooner", log), CancellationToken())
+    assert sooner.result(5) == "sooner"
+    assert engine.num_waiting == 0
+    assert later.result(5) == "later"
+    assert time.monotonic() - started >= 0.05
+    assert log[0] == "sooner starts"
+
+
+def test_delayed_work_that_is_cancelled_never_starts(engine: EngineThread) -> None:
+    log: list[str] = []
+    token = CancellationToken()
+    later = engine.submit(Priority.PATCH, "a", quick("later", log), token, delay_s=0.02)
+    token.cancel()
+    with pytest.raises(WorkCancelled):
+        later.result(5)
+    assert log == []
+
+
+def test_urgent_work_that_falls_due_interrupts_what_is_less_urgent(engine: EngineThread) -> None:
+    log: list[str] = []
+    long = Steps("long", log)
+    engine.submit(Priority.HEAL, "a", long, CancellationToken())
+    assert long.has_started.wait(5)
+    due = engine.submit(Priority.PATCH, "b", quick("due", log), CancellationToken(), delay_s=0.01)
+    assert due.result(5) == "due"
+    long.may_end.set()
+
+
+def test_closing_cancels_what_is_not_due_yet() -> None:
+    engine = EngineThread()
+    later = engine.submit(Priority.HEAL, "a", lambda _: None, CancellationToken(), delay_s=3600)
+    engine.close()
+    with pytest.raises(WorkCancelled):
+        later.result(5)

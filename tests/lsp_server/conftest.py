@@ -25,6 +25,7 @@ from completion.types import (
     Suggestion,
     SuggestionSource,
 )
+from kvedit.policy import CacheStats
 
 
 @dataclass
@@ -46,6 +47,8 @@ class FakeService:
     closed: threading.Event = field(default_factory=threading.Event)
     num_waiting: int = 0
     busy_s: float = 0.0
+    cache_stats: CacheStats = field(default_factory=CacheStats)
+    edited_requests: list[CompletionRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -56,6 +59,9 @@ class FakeService:
 
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         return self.known
+
+    def edited(self, request: CompletionRequest) -> None:
+        self.edited_requests.append(request)
 
     def complete(
         self,

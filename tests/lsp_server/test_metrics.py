@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from completion.types import (
     Suggestion,
     SuggestionSource,
 )
+from kvedit.policy import CacheStats, DriftStats
 from lsp_server.metrics import Door, Metrics
 
 WORKED = CompletionTrace(
@@ -41,6 +42,7 @@ class Model:
     state: str = "ready"
     num_waiting: int = 0
     busy_s: float = 0.0
+    cache: CacheStats = field(default_factory=CacheStats)
 
 
 def suggestion(source: SuggestionSource, trace: CompletionTrace = WORKED) -> Suggestion:
@@ -188,7 +190,7 @@ def test_models_are_read_when_somebody_asks() -> None:
     metrics.observe_models(lambda: models)
     assert values(metrics)['fimble_models{state="ready"}'] == 1
     models[:] = [
-        Model("small", "ready", 2, 1.5),
+        Model("small", "ready", 2, 1.5, CacheStats(70, 900, DriftStats(4, 3, 0.5))),
         Model("small", "ready", 1, 0.5),  # the same weights with other settings
         Model("large", "loading"),
     ]
@@ -198,6 +200,11 @@ def test_models_are_read_when_somebody_asks() -> None:
     assert shown['fimble_queue_length{model="small"}'] == 3
     assert shown['fimble_engine_busy_seconds_total{model="small"}'] == 2
     assert shown['fimble_queue_length{model="large"}'] == 0
+    assert shown['fimble_computed_tokens_total{model="small"}'] == 70
+    assert shown['fimble_healed_tokens_total{model="small"}'] == 900
+    assert shown['fimble_drift_probes_total{model="small"}'] == 4
+    assert shown['fimble_drift_same_top_total{model="small"}'] == 3
+    assert shown['fimble_drift_nats_total{model="small"}'] == 0.5
 
 
 async def test_the_tasks_of_the_loop_are_shown() -> None:
