@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from benchmarks.traces.case import EditCase
+from benchmarks.traces.case import EditCase, EditCategory
 from completion.config import PromptConfig
 from completion.decoding import GenerationParams
 from completion.fim_format import Layout
 from completion.generation import GenerationHooks, Generator
-from completion.prompt import FimPrompt, PromptBuilder
+from completion.prompt import CHUNK, FimPrompt, PromptBuilder
 from completion.types import CompletionRequest, DocumentSnapshot, TriggerKind
 from completion.verbatim import VerbatimMonitor
 from completion.windows import StickyWindows
@@ -27,10 +27,12 @@ from kvedit.drift import compare
 from kvedit.patch import CachePatcher
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary
+from kvedit.shared import SharedCache
 from models.loader import LoadedModel
 from models.slots import SlotTable
 
 MAX_NUM_LINE_TOKENS = 24
+NUM_AROUND, NUM_SHARED = 4096, 2048
 MIN_NUM_PROMPT_SHARE = 0.6  # shorter documents say little about a prompt of that size
 
 
@@ -42,6 +44,7 @@ class Variant:
     layout: Layout
     policy: PatchPolicy
     num_rows: int = 256  # of one pass
+    uses_rest: bool = False  # finds the surroundings and the chunks that were computed at rest
 
 
 def _variant(name: str, layout: Layout, mode: PatchMode, **measures: int) -> Variant:
@@ -57,7 +60,7 @@ BASELINES = (
     _variant("psm patched", Layout.PSM, PatchMode.WINDOW),
 )
 LAYOUT_ONLY = _variant("layout only", Layout.LINE, PatchMode.EXACT)
-OURS = _variant("fimble", Layout.LINE, PatchMode.HEAL)
+OURS = Variant("fimble", Layout.LINE, PatchPolicy(), uses_rest=True)
 VARIANTS = (*BASELINES, LAYOUT_ONLY, OURS)
 # Full recomputation once more, in passes of another size: the same arithmetic, rounded differently.
 # What it changes is the noise of the engine, under which nothing can be told from the oracle.
@@ -83,7 +86,11 @@ LADDER = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One policy on one case. ``num_stale`` tokens are left for healing."""
+    """One policy on one case.
+
+    ``num_stale`` tokens are left for healing; ``num_at_rest`` were computed before the edit, while
+    nobody waited.
+    """
 
     case_id: str
     category: str
@@ -94,6 +101,7 @@ class Measured:
     num_tokens: int
     num_computed: int
     num_stale: int
+    num_at_rest: int
     full_ms: float
     before_decoding_ms: float
     kl: float
@@ -114,6 +122,21 @@ class _Answer:
     before_decoding_ms: float
 
 
+class _Rest:
+    """What was computed at rest."""
+
+    def __init__(self, around: SlotTable | None = None, num_tokens: int = 0) -> None:
+        self._around, self.num_tokens = around, num_tokens
+
+    @property
+    def donors(self) -> tuple[SlotTable, ...]:
+        return () if self._around is None else (self._around,)
+
+    def close(self) -> None:
+        if self._around is not None:
+            self._around.close()
+
+
 class PolicyBench:
     """One model, one size of prompt."""
 
@@ -126,10 +149,12 @@ class PolicyBench:
             for layout in Layout
         }
         self._capacity = num_context + MAX_NUM_LINE_TOKENS + 128
-        self._pool = model.decoder.new_pool(1 + 3 * self._capacity)
+        num_slots = 3 * self._capacity + NUM_AROUND + NUM_SHARED + 128
+        self._pool = model.decoder.new_pool(1 + num_slots)
+        self._shared = SharedCache(model.decoder, self._pool, NUM_SHARED)
         sentinels = self._prompts[Layout.LINE].sentinel_ids
         self._vocabulary = Vocabulary(model.tokenizer.token_bytes, sentinels)
-        self._generators: dict[int, Generator] = {}
+        self._generators: dict[tuple[int, bool], Generator] = {}
         self._params = GenerationParams(
             MAX_NUM_LINE_TOKENS, self._prompts[Layout.LINE].stop_ids, is_distinct=False
         )
@@ -142,25 +167,53 @@ class PolicyBench:
         before, after = self._prompt_pair(case, layout)
         if len(after.token_ids) < MIN_NUM_PROMPT_SHARE * self._num_context:
             return []
-        cached = SlotTable(self._pool, self._capacity)
+        cached, rest = SlotTable(self._pool, self._capacity), _Rest()
+        exact = Variant("", layout, PatchPolicy(PatchMode.EXACT))
         try:
             started = time.perf_counter()
-            exact = Variant("", layout, PatchPolicy(PatchMode.EXACT))
-            generator = self._generator(exact.num_rows)
-            generator.prefill(cached, before, exact.policy, _go_on)
+            generator = self._generator(exact)
+            generator.prefill(cached, before.target(), exact.policy, _go_on)
             full_ms = (time.perf_counter() - started) * 1000
             # Only what is behind the first change is computed: bit for bit the same as all of it
             # but for the sizes of passes.
             oracle = self._answer(cached, after, exact)
+            if any(variant.uses_rest for variant in variants):
+                rest = self._at_rest(case, before, after, cached)
             answers = [
                 (variant, oracle)
                 if variant.policy.mode is PatchMode.EXACT
-                else (variant, self._answer(cached, after, variant))
+                else (variant, self._answer(cached, after, variant, rest))
                 for variant in variants
             ]
         finally:
             cached.close()
-        return [self._measured(case, variant, found, oracle, full_ms) for variant, found in answers]
+            rest.close()
+        return [
+            self._measured(case, variant, found, oracle, (full_ms, rest.num_tokens))
+            for variant, found in answers
+        ]
+
+    def _at_rest(
+        self, case: EditCase, before: FimPrompt, after: FimPrompt, cached: SlotTable
+    ) -> _Rest:
+        """Compute what fimble computes while nothing happens: where to jump, chunks known before."""
+        if case.category is EditCategory.JUMP:
+            document = DocumentSnapshot(case.path, 1, case.language_id, case.before, case.path)
+            request = CompletionRequest("", document, case.cursor_before, verbatim=True)
+            target = self._prompts[Layout.LINE].surroundings(request, NUM_AROUND)
+            if target is None:
+                return _Rest()
+            around = SlotTable(self._pool, NUM_AROUND + 64)
+            wanted = replace(target, donors=(cached,))
+            patcher = CachePatcher(self._model.decoder, self._pool, self._vocabulary, 256)
+            _, report = patcher.update(around, wanted, PatchPolicy(), _go_on)
+            return _Rest(around, report.num_new)
+        num_tokens = 0
+        for segment in after.segments:
+            if segment.segment_id.startswith(CHUNK) and segment not in before.segments:
+                self._shared.add(after.segments[0].token_ids, segment.token_ids, _go_on)
+                num_tokens += len(segment.token_ids)
+        return _Rest(None, num_tokens)
 
     def _prompt_pair(self, case: EditCase, layout: Layout) -> tuple[FimPrompt, FimPrompt]:
         document = DocumentSnapshot(case.path, 1, case.language_id, case.before, case.path)
@@ -175,24 +228,30 @@ class PolicyBench:
             prompts.append(self._prompts[layout].build(request, chunks, windows))
         return prompts[0], prompts[1]
 
-    def _generator(self, num_rows: int) -> Generator:
-        if num_rows not in self._generators:
+    def _generator(self, variant: Variant) -> Generator:
+        key = variant.num_rows, variant.uses_rest
+        if key not in self._generators:
             decoder, pool, tokenizer = self._model.decoder, self._pool, self._model.tokenizer
-            patcher = CachePatcher(decoder, pool, self._vocabulary, num_rows)
-            self._generators[num_rows] = Generator(decoder, pool, tokenizer, patcher)
-        return self._generators[num_rows]
+            shared = self._shared if variant.uses_rest else None
+            patcher = CachePatcher(decoder, pool, self._vocabulary, variant.num_rows, shared)
+            self._generators[key] = Generator(decoder, pool, tokenizer, patcher)
+        return self._generators[key]
 
-    def _answer(self, cached: SlotTable, prompt: FimPrompt, variant: Variant) -> _Answer:
+    def _answer(
+        self, cached: SlotTable, prompt: FimPrompt, variant: Variant, rest: _Rest | None = None
+    ) -> _Answer:
         table = SlotTable(self._pool, self._capacity, head=cached)
         table.consolidate()  # a session owns its cache; copying it is no part of a patch
         seen: list[Tensor] = []
         hooks = GenerationHooks(
             lambda: VerbatimMonitor(("\n",)), lambda _: 0, _go_on, on_logits=seen.append
         )
+        donors = rest.donors if rest is not None and variant.uses_rest else ()
         try:
             started = time.perf_counter()
-            generator = self._generator(variant.num_rows)
-            found = generator.generate(table, prompt, variant.policy, self._params, hooks)
+            found = self._generator(variant).generate(
+                table, prompt, variant.policy, self._params, hooks, donors
+            )
             before_decoding_ms = (time.perf_counter() - started) * 1000 - found.decode_ms
         finally:
             table.close()
@@ -207,8 +266,14 @@ class PolicyBench:
         )
 
     def _measured(
-        self, case: EditCase, variant: Variant, found: _Answer, oracle: _Answer, full_ms: float
+        self,
+        case: EditCase,
+        variant: Variant,
+        found: _Answer,
+        oracle: _Answer,
+        spent: tuple[float, int],
     ) -> Measured:
+        full_ms, num_at_rest = spent
         drift = compare(oracle.logits, found.logits)
         return Measured(
             case_id=case.case_id,
@@ -220,6 +285,7 @@ class PolicyBench:
             num_tokens=found.num_tokens,
             num_computed=found.num_computed,
             num_stale=found.num_stale,
+            num_at_rest=num_at_rest if variant.uses_rest else 0,
             full_ms=full_ms,
             before_decoding_ms=found.before_decoding_ms,
             kl=drift.kl,

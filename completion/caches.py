@@ -11,7 +11,10 @@ from completion.sessions import MAX_NUM_NESTED, SessionStore
 from kvedit.patch import CachePatcher
 from kvedit.repair import Vocabulary
 from kvedit.shared import SharedCache
+from models.errors import PoolFullError
 from models.loader import LoadedModel
+from models.slot_pool import SlotPool
+from models.slots import SlotTable
 
 HEAD_TOKENS = 1024  # for heads of prompts, common to the documents of a repository
 DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
@@ -21,10 +24,20 @@ DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
 class Caches:
     """The parts, which share one pool. Engine thread only."""
 
+    pool: SlotPool
+    num_around: int
+    floor: int  # the slots below are the sessions' own
     sessions: SessionStore
     shared: SharedCache
     patcher: CachePatcher
     generator: Generator
+
+    def new_around(self) -> SlotTable | None:
+        """Return an empty table for the surroundings of a prompt, None if there is no room for it."""
+        try:
+            return SlotTable(self.pool, self.num_around, floor=self.floor)
+        except PoolFullError:
+            return None
 
 
 def build_caches(model: LoadedModel, config: CompletionConfig, prompts: PromptBuilder) -> Caches:
@@ -32,14 +45,21 @@ def build_caches(model: LoadedModel, config: CompletionConfig, prompts: PromptBu
     engine, decoder = config.engine, model.decoder
     capacity = config.prompt.max_num_tokens + engine.max_new_tokens + DRAFT_SLACK
     # A session holds two tables while the text behind an accepted suggestion is prepared.
-    num_session_bytes = 2 * capacity * decoder.bytes_per_token
-    num_sessions = max(1, engine.cache_mb * 1_000_000 // num_session_bytes)
+    # The surroundings begin with a sentinel, and rows in flight need room there, too.
+    num_around = engine.around_tokens + DRAFT_SLACK if engine.around_tokens else 0
+    num_bytes = (2 * capacity + num_around) * decoder.bytes_per_token
+    num_sessions = max(1, engine.cache_mb * 1_000_000 // num_bytes)
+    num_tables = num_sessions + MAX_NUM_NESTED
     num_shared = HEAD_TOKENS + engine.chunk_tokens
-    pool = decoder.new_pool(1 + 2 * (num_sessions + MAX_NUM_NESTED) * capacity + num_shared)
-    shared = SharedCache(decoder, pool, num_shared)
+    floor = 1 + num_tables * 2 * capacity
+    pool = decoder.new_pool(floor + num_tables * num_around + num_shared)
+    shared = SharedCache(decoder, pool, num_shared, floor)
     vocabulary = Vocabulary(model.tokenizer.token_bytes, prompts.sentinel_ids)
     patcher = CachePatcher(decoder, pool, vocabulary, engine.prefill_chunk, shared)
     return Caches(
+        pool=pool,
+        num_around=num_around,
+        floor=floor,
         sessions=SessionStore(pool, capacity, num_sessions),
         shared=shared,
         patcher=patcher,

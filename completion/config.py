@@ -46,15 +46,17 @@ class EngineConfig:
 
     ``patch`` has the measures of repairs; which rung of its ladder is taken is each request's
     choice. ``heal_after_s`` is how long nothing has to happen before a cache is made exact again.
-    ``chunk_tokens`` of context chunks are kept for all documents; 0 keeps none.
+    ``chunk_tokens`` of context chunks are kept for all documents; 0 keeps none. ``around_tokens`` of
+    each document are computed at rest, for a cursor that jumps out of the prompt; 0 computes none.
     """
 
-    cache_mb: int = 512
+    cache_mb: int = 1024
     max_new_tokens: int = 512
     prefill_chunk: int = 256
     patch: PatchPolicy = field(default_factory=PatchPolicy)
     heal_after_s: float = 0.7
     chunk_tokens: int = 0
+    around_tokens: int = 4096
     prefetch_after_acceptance: bool = True
     max_num_retries: Mapping[TriggerKind, int] = field(
         default_factory=lambda: {TriggerKind.AUTOMATIC: 1, TriggerKind.INVOKED: 4}

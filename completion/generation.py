@@ -6,7 +6,7 @@ prompt   | kept from the last prompt, some of it moved | computed | generated, o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,7 @@ from completion.indentation import IndentationGuard, IndentationIndex, leading_p
 from completion.prompt import FimPrompt
 from completion.scheduler import Checkpoint
 from completion.types import PromptStats, SpeculationStats
-from kvedit.patch import CachePatcher, PatchReport
+from kvedit.patch import CachePatcher, PatchReport, PatchTarget
 from kvedit.policy import PatchPolicy
 from models.decoder import Decoder
 from models.slot_pool import SlotPool
@@ -94,6 +94,7 @@ class Generator:
         policy: PatchPolicy,
         params: GenerationParams,
         hooks: GenerationHooks,
+        donors: Sequence[SlotTable] = (),
     ) -> Generation:
         """Return the continuations of ``prompt``.
 
@@ -106,12 +107,13 @@ class Generator:
             policy: How much of the cache to trust.
             params: How.
             hooks: Stop rules, judgement, cancellation and streaming.
+            donors: Where text may be taken from that the table lacks.
 
         Raises:
             ForcedTextImpossibleError: The forced text cannot be spelled.
         """
         try:
-            logits, report = self.prefill(table, prompt, policy, hooks.checkpoint)
+            logits, report = self.prefill(table, prompt.target(donors), policy, hooks.checkpoint)
             if hooks.on_logits is not None:
                 hooks.on_logits(logits)
             prefilled = time.perf_counter()
@@ -130,10 +132,10 @@ class Generator:
         )
 
     def prefill(
-        self, table: SlotTable, prompt: FimPrompt, policy: PatchPolicy, checkpoint: Checkpoint
+        self, table: SlotTable, target: PatchTarget, policy: PatchPolicy, checkpoint: Checkpoint
     ) -> tuple[Tensor, PatchReport]:
-        """Bring ``table`` up to ``prompt``; returns the logits behind it, [vocab_size]."""
-        hidden, report = self._patcher.update(table, prompt.target(), policy, checkpoint)
+        """Bring ``table`` up to ``target``; returns the logits behind it, [vocab_size]."""
+        hidden, report = self._patcher.update(table, target, policy, checkpoint)
         self._note_rate(report.num_new, report.computing_ms / 1000)
         return self._decoder.logits(hidden)[0], report
 

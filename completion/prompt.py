@@ -16,9 +16,10 @@ from pathlib import PurePath
 from completion.config import PromptConfig
 from completion.fim_format import FimFormat, FimOrder, Layout, RepositoryStyle, detect_format
 from completion.types import CompletionRequest, ContextChunk
-from completion.windows import StickyWindows, WindowBudget, fit_tail, spell
+from completion.windows import StickyWindows, WindowBudget, fit_head, fit_tail, spell
 from kvedit.patch import PatchTarget
 from kvedit.retokenize import Retokenizer
+from models.slots import SlotTable
 from models.tokenizer import Tokenizer
 from retrieval.languages import language_for
 
@@ -52,8 +53,11 @@ class FimPrompt:
         """All segments' tokens."""
         return [token_id for segment in self.segments for token_id in segment.token_ids]
 
-    def target(self) -> PatchTarget:
-        """Return the prompt as what a cache is to hold: its head stays, its chunks may be spliced."""
+    def target(self, donors: Sequence[SlotTable] = ()) -> PatchTarget:
+        """Return the prompt as what a cache is to hold: its head stays, its chunks may be spliced.
+
+        Text that the cache lacks may come from ``donors``.
+        """
         num_fixed, at, chunks = 0, 0, []
         for segment in self.segments:
             stop = at + len(segment.token_ids)
@@ -62,7 +66,7 @@ class FimPrompt:
             elif segment.segment_id.startswith(CHUNK):
                 chunks.append(range(at, stop))
             at = stop
-        return PatchTarget(self.token_ids, num_fixed, tuple(chunks))
+        return PatchTarget(self.token_ids, num_fixed, tuple(chunks), tuple(donors))
 
 
 class PromptBuilder:
@@ -122,6 +126,20 @@ class PromptBuilder:
         prefix, suffix = windows.around(self._retokenizer, text, above, cursor, left)
         body = self._arrange((*path, *prefix), tuple(suffix), tuple(line))
         return FimPrompt((*head, *body), healed, forced)
+
+    def surroundings(self, request: CompletionRequest, num_tokens: int) -> PatchTarget | None:
+        """Return the document around the cursor from left to right, far beyond the prompt.
+
+        None if the prompt shows all of the document anyway.
+        """
+        text, here = request.document.text, line_start(request.prefix)
+        before = fit_tail(self._tokenizer, text[:here], num_tokens // 2)
+        after = fit_head(self._tokenizer, text[here:], num_tokens - len(before.token_ids))
+        token_ids = [*before.token_ids, *after.token_ids]
+        if len(token_ids) < self._config.max_num_tokens * (1 - self._config.slack):
+            return None
+        begin = () if self.fim_format is None else self._special(self.fim_format.prefix)
+        return PatchTarget([*begin, *token_ids], len(begin))
 
     def _prefix_end(self, request: CompletionRequest, windows: StickyWindows) -> int:
         """Return the offset from which on text before the cursor stands behind the sentinels."""

@@ -267,7 +267,7 @@ class CompletionService:
         try:
             hooks = generation_hooks(request, strategy, tree, checkpoint, on_text, asked.append)
             generation = self._caches.generator.generate(
-                session.active, prompt, policy, params, hooks
+                session.active, prompt, policy, params, hooks, session.donors
             )
             session.note_asked(prompt, generation.age, asked[-1])
         except ForcedTextImpossibleError:

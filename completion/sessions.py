@@ -27,12 +27,14 @@ class Session:
 
     ``ahead`` is a second table, sharing all it can with the first: the document as it will be if a
     suggestion is accepted. Computing it must not cost the cache of the document as it is.
+    ``around`` is a third: the document from left to right, far beyond the prompt, for jumps.
     ``asked`` is the prompt last answered from a patched cache, with its logits.
     """
 
-    def __init__(self, pool: SlotPool, capacity: int, head: SlotTable | None = None) -> None:
+    def __init__(self, pool: SlotPool, capacity: int) -> None:
         self._pool, self._capacity = pool, capacity
-        self.table = SlotTable(pool, capacity, head=head)
+        self.table = SlotTable(pool, capacity)
+        self.around: SlotTable | None = None
         self.ahead: SlotTable | None = None
         self._works_ahead = False
         self.windows = StickyWindows()
@@ -46,6 +48,11 @@ class Session:
         return self.ahead if self._works_ahead and self.ahead is not None else self.table
 
     @property
+    def donors(self) -> tuple[SlotTable, ...]:
+        """Where text may be taken from that the document's table lacks."""
+        return () if self.around is None else (self.around,)
+
+    @property
     def value(self) -> float:
         """What losing the cache would cost, in tokens to compute, less the longer it is unused."""
         idle_s = time.monotonic() - self.used_at
@@ -54,14 +61,14 @@ class Session:
     def num_to_compute(self, prompt: FimPrompt, patcher: CachePatcher, policy: PatchPolicy) -> int:
         """Return how many tokens of ``prompt`` the better of the tables leaves to compute."""
         known = [self.table] if self.ahead is None else [self.table, self.ahead]
-        target = prompt.target()
+        target = prompt.target(self.donors)
         return min(patcher.plan(table, target, policy).num_computed for table in known)
 
     def take_best(self, prompt: FimPrompt, patcher: CachePatcher, policy: PatchPolicy) -> None:
         """Make the table that leaves less of ``prompt`` to compute the document's."""
         if self.ahead is None:
             return
-        target = prompt.target()
+        target = prompt.target(self.donors)
         costs = [
             patcher.plan(table, target, policy).num_computed for table in (self.table, self.ahead)
         ]
@@ -91,6 +98,8 @@ class Session:
     def close(self) -> None:
         """Give all slots back."""
         self._close_ahead()
+        if self.around is not None:
+            self.around.close()
         self.table.close()
 
     def _close_ahead(self) -> None:

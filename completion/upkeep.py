@@ -6,7 +6,10 @@ answer or patch ──▶ heal, once nothing has happened for a while ──▶ 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 from threading import Lock
 
 from completion.caches import Caches
@@ -15,9 +18,16 @@ from completion.errors import ServiceClosedError
 from completion.prompt import CHUNK, FimPrompt, PromptBuilder
 from completion.scheduler import Checkpoint, EngineThread, Priority
 from completion.sessions import Session
-from completion.types import CancellationToken, CompletionRequest, ContextChunk
+from completion.types import (
+    CancellationToken,
+    CompletionRequest,
+    ContextChunk,
+    WorkCancelled,
+)
 from kvedit.drift import DriftMonitor, compare
 from kvedit.policy import PatchPolicy
+
+logger = logging.getLogger(__name__)
 
 # Long enough for the rest of a paste or of a formatter's edits, too short for anybody to notice.
 COALESCING_S = 0.015
@@ -72,6 +82,7 @@ class CacheUpkeep:
             with self._caches.sessions.borrow(key) as session:
                 if session is not None:
                     self._heal(session, checkpoint)
+                    self._look_around(session, request, checkpoint)
             self._store_chunks(prompt, checkpoint)
 
         self._queue(key, Priority.HEAL, work, self._config.heal_after_s)
@@ -97,9 +108,10 @@ class CacheUpkeep:
         if older is not None:
             older.cancel()
         try:
-            self._engine.submit(priority, key, work, token, delay_s=delay_s)
+            future = self._engine.submit(priority, key, work, token, delay_s=delay_s)
         except ServiceClosedError:
             return
+        future.add_done_callback(_log_failure)
 
     def _update(
         self,
@@ -112,7 +124,8 @@ class CacheUpkeep:
             session.windows.follow(request.document)
             prompt = self._prompts.build(request, chunks, session.windows)
             session.take_best(prompt, self._caches.patcher, policy)
-            self._caches.generator.prefill(session.table, prompt, policy, checkpoint)
+            target = prompt.target(session.donors)
+            self._caches.generator.prefill(session.table, target, policy, checkpoint)
             session.num_prompt_tokens = len(session.table)
         self.heal(request, prompt)
 
@@ -132,6 +145,20 @@ class CacheUpkeep:
         exact = self._caches.generator.logits_behind(table, len(token_ids), checkpoint)
         self.drift.record(compare(exact, patched))
 
+    def _look_around(
+        self, session: Session, request: CompletionRequest, checkpoint: Checkpoint
+    ) -> None:
+        """Compute the document beyond the prompt, so that a jump finds it."""
+        num_tokens = self._config.around_tokens
+        target = self._prompts.surroundings(request, num_tokens) if num_tokens else None
+        if session.around is None and target is not None:
+            session.around = self._caches.new_around()
+        if session.around is None or target is None:
+            return
+        wanted = replace(target, donors=(session.table,))
+        policy = self.policy_for(request)
+        self._caches.patcher.update(session.around, wanted, policy, checkpoint, in_rest=True)
+
     def _store_chunks(self, prompt: FimPrompt, checkpoint: Checkpoint) -> None:
         """Compute the prompt's chunks by themselves, so that other documents find them."""
         if not self._config.chunk_tokens:
@@ -140,3 +167,10 @@ class CacheUpkeep:
         for segment in prompt.segments:
             if segment.segment_id.startswith(CHUNK):
                 self._caches.shared.add(head, segment.token_ids, checkpoint)
+
+
+def _log_failure(done: Future[None]) -> None:
+    """Say that work failed which nobody waits for; giving way to other work is no failure."""
+    error = done.exception()
+    if error is not None and not isinstance(error, WorkCancelled):
+        logger.error("upkeep of a cache failed", exc_info=error)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kvedit.donors import donated
 from kvedit.plan import PatchPlan, plan_cache_reuse, plan_patch
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary, repaired
@@ -33,12 +34,14 @@ class PatchTarget:
     """A text that a table is to hold.
 
     ``num_fixed`` tokens at its start, the head, are kept in place or computed. ``chunks`` are the
-    ranges of context chunks, whose keys may come from a store.
+    ranges of context chunks, whose keys may come from a store; any other stretch may come from the
+    ``donors``.
     """
 
     token_ids: Sequence[int]
     num_fixed: int = 0
     chunks: tuple[range, ...] = ()
+    donors: tuple[SlotTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class CachePatcher:
         self._decoder, self._pool, self._vocabulary = decoder, pool, vocabulary
         self._num_rows = num_rows
         self._shared = shared
-        self.num_computed = 0  # rows so far, those of healing not among them
+        self.num_computed = 0  # rows so far, those computed while nobody waits not among them
         self.num_healed = 0
 
     def plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
@@ -94,6 +97,8 @@ class CachePatcher:
         target: PatchTarget,
         policy: PatchPolicy,
         checkpoint: Checkpoint,
+        *,
+        in_rest: bool = False,
     ) -> tuple[Tensor, PatchReport]:
         """Make ``table`` hold ``target``.
 
@@ -103,6 +108,7 @@ class CachePatcher:
             policy: How much of the old cache to trust.
             checkpoint: Called between layers; whatever it raises ends the patch, and what was
                 kept and finished stays.
+            in_rest: Nobody waits: passes are short, and count as healing.
 
         Returns:
             The last token's hidden state, [1, hidden_size], and what was done.
@@ -116,7 +122,7 @@ class CachePatcher:
         table.rearrange(plan.kept, rotates=policy.rotates)
         moved = time.perf_counter()
         try:
-            hidden = self._compute(table, target.token_ids, plan, checkpoint)
+            hidden = self._compute(table, target.token_ids, plan, checkpoint, in_rest)
         except BaseException:
             table.close_gaps()
             raise
@@ -158,6 +164,8 @@ class CachePatcher:
             plan = plan_patch(old_ids, new_ids, num_fixed=target.num_fixed)
         if self._shared is not None:
             plan = self._shared.spliced(plan, target.token_ids, target.num_fixed, target.chunks)
+        for donor in target.donors:
+            plan = donated(plan, donor, new_ids)
         return repaired(plan, old_ids, new_ids, policy, self._vocabulary)
 
     def _compute(
@@ -166,17 +174,20 @@ class CachePatcher:
         token_ids: Sequence[int],
         plan: PatchPlan,
         checkpoint: Checkpoint,
+        in_rest: bool,
     ) -> Tensor:
         rows = [at for part in plan.computed for at in part]
+        num_rows = HEAL_ROWS if in_rest else self._num_rows
         hidden = torch.empty(0)
         try:
-            for first in range(0, len(rows), self._num_rows):
-                some = rows[first : first + self._num_rows]
+            for first in range(0, len(rows), num_rows):
+                some = rows[first : first + num_rows]
                 befores = [at - row for row, at in enumerate(some)]
                 batch = table.stage([token_ids[at] for at in some], befores=befores)
                 hidden = self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
                 table.commit()
-                self.num_computed += len(some)
+                self.num_healed += len(some) if in_rest else 0
+                self.num_computed += 0 if in_rest else len(some)
         finally:
             table.discard()
         return hidden[-1:]

@@ -96,6 +96,11 @@ def plan_cache_reuse(old_ids: Sequence[int], new_ids: Sequence[int], *, min_run:
     return PatchPlan(tuple(kept), tuple(_gaps([(0, new_at)], len(new))), len(new))
 
 
+def find_runs(old_ids: Sequence[int], new_ids: Sequence[int]) -> list[KeptRun]:
+    """Return unbroken runs of ``MIN_MOVED_RUN`` tokens or more that both have, in any order."""
+    return _moved(_as_text(old_ids), _as_text(new_ids), ())
+
+
 def _as_text(token_ids: Sequence[int]) -> str:
     return "".join(map(chr, token_ids))
 

@@ -45,8 +45,8 @@ class PatchPolicy:
     """
 
     mode: PatchMode = PatchMode.HEAL
-    window: int = 16
-    max_num_window: int = 48
+    window: int = 8
+    max_num_window: int = 24
     max_num_uses: int = 16
 
     def __post_init__(self) -> None:

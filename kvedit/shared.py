@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 
+from kvedit.donors import num_computed_in, with_run
 from kvedit.plan import PatchPlan
 from models.decoder import Checkpoint, Decoder
+from models.errors import PoolFullError
 from models.slot_pool import SlotPool
 from models.slots import KeptRun, SlotTable
 
@@ -28,10 +29,12 @@ _Key = tuple[tuple[int, ...], tuple[int, ...]]  # the head's tokens, the chunk's
 class SharedCache:
     """Heads and chunks by content, chunks unused for longest going first. One model, one thread."""
 
-    def __init__(self, decoder: Decoder, pool: SlotPool, max_num_tokens: int) -> None:
-        """Keep up to ``max_num_tokens`` tokens in extents of ``pool``."""
+    def __init__(
+        self, decoder: Decoder, pool: SlotPool, max_num_tokens: int, floor: int = 0
+    ) -> None:
+        """Keep up to ``max_num_tokens`` tokens in extents of ``pool`` from slot ``floor`` on."""
         self._decoder, self._pool = decoder, pool
-        self._max_num_tokens = max_num_tokens
+        self._max_num_tokens, self._floor = max_num_tokens, floor
         self._heads: dict[tuple[int, ...], SlotTable] = {}
         self._chunks: OrderedDict[_Key, SlotTable] = OrderedDict()
 
@@ -51,7 +54,10 @@ class SharedCache:
             self._drop_unused_heads()
             if self.num_tokens + len(key) > self._max_num_tokens:
                 return None
-            self._heads[key] = self._computed(key, None, checkpoint)
+            table = self._computed(key, None, checkpoint)
+            if table is None:
+                return None
+            self._heads[key] = table
         return self._heads[key]
 
     def holds(self, head_ids: Sequence[int], chunk_ids: Sequence[int]) -> bool:
@@ -78,8 +84,10 @@ class SharedCache:
         head = self.head(head_ids, checkpoint)
         if head is None:
             return False
-        self._chunks[key] = self._computed(key[1], head, checkpoint)
-        return True
+        table = self._computed(key[1], head, checkpoint)
+        if table is not None:
+            self._chunks[key] = table
+        return table is not None
 
     def spliced(
         self,
@@ -92,9 +100,9 @@ class SharedCache:
         for chunk in chunks:
             key = (tuple(token_ids[:num_head]), tuple(token_ids[chunk.start : chunk.stop]))
             table = self._chunks.get(key)
-            if table is not None and _num_computed(plan, chunk) > len(chunk) * _MAX_NEW_SHARE:
+            if table is not None and num_computed_in(plan, chunk) > len(chunk) * _MAX_NEW_SHARE:
                 self._chunks.move_to_end(key)
-                plan = _with_donated(plan, KeptRun(num_head, chunk.start, len(chunk), table))
+                plan = with_run(plan, KeptRun(num_head, chunk.start, len(chunk), table))
         return plan
 
     def clear(self) -> None:
@@ -105,8 +113,12 @@ class SharedCache:
 
     def _computed(
         self, token_ids: Sequence[int], head: SlotTable | None, checkpoint: Checkpoint
-    ) -> SlotTable:
-        table = SlotTable(self._pool, len(token_ids), head=head)
+    ) -> SlotTable | None:
+        """Return a table with the tokens behind ``head``, None if no gap is long enough."""
+        try:
+            table = SlotTable(self._pool, len(token_ids), head=head, floor=self._floor)
+        except PoolFullError:
+            return None
         try:
             self._decoder.forward(table.stage(token_ids), self._pool, checkpoint=checkpoint)
             table.commit()
@@ -127,17 +139,3 @@ class SharedCache:
         used = {head for head, _ in self._chunks} | {spared}
         for head in [head for head in self._heads if head not in used]:
             self._heads.pop(head).close()
-
-
-def _num_computed(plan: PatchPlan, chunk: range) -> int:
-    return sum(
-        max(0, min(part.stop, chunk.stop) - max(part.start, chunk.start)) for part in plan.computed
-    )
-
-
-def _with_donated(plan: PatchPlan, donated: KeptRun) -> PatchPlan:
-    chunk = range(donated.new_start, donated.new_stop)
-    without = plan.computing(chunk)
-    kept = sorted([*without.kept, donated], key=lambda run: run.new_start)
-    computed = {at for part in without.computed for at in part} - set(chunk)
-    return replace(plan, kept=tuple(kept), computed=()).computing(computed)

@@ -66,6 +66,7 @@ def _config(settings: Settings) -> CompletionConfig:
             cache_mb=engine.cache_mb,
             heal_after_s=engine.heal_after_s,
             chunk_tokens=engine.chunk_tokens,
+            around_tokens=engine.around_tokens,
             max_new_tokens=settings.completion.max_new_tokens,
             prefetch_after_acceptance=engine.prefetch,
         ),

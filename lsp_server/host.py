@@ -86,7 +86,13 @@ def service_key(settings: Settings) -> ServiceKey:
     limit = max(256, 1 << (settings.completion.max_new_tokens - 1).bit_length())
     # Whether weights may be fetched is no property of the model that was loaded.
     model = replace(settings.model, offline=False)
-    caches = (engine.cache_mb, engine.heal_after_s, engine.chunk_tokens, engine.prefetch)
+    caches = (
+        engine.cache_mb,
+        engine.heal_after_s,
+        engine.chunk_tokens,
+        engine.around_tokens,
+        engine.prefetch,
+    )
     return (model, settings.prompt, *caches, limit)
 
 

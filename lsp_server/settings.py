@@ -183,7 +183,7 @@ class EngineSettings:
 
     cache_mb: Annotated[
         int, Rule("megabytes for the caches of documents; one always has room", 1, 65_536)
-    ] = 512
+    ] = 1024
     prefetch: Annotated[
         bool, Rule("prepare the suggestion behind the one just accepted", reach=_PROJECT)
     ] = True
@@ -204,6 +204,9 @@ class EngineSettings:
     chunk_tokens: Annotated[
         int, Rule("tokens of other files' chunks kept for all documents; 0: none", 0, 65_536)
     ] = 0
+    around_tokens: Annotated[
+        int, Rule("tokens of a document computed at rest, for jumps; 0: none", 0, 65_536)
+    ] = 4096
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,10 +78,15 @@ class SlotTable:
     table as it was. ``capacity`` counts the table's own slots, beyond a shared head.
     """
 
-    def __init__(self, pool: SlotPool, capacity: int, head: SlotTable | None = None) -> None:
-        """Reserve a session, starting with all tokens of ``head``, shared, not copied."""
+    def __init__(
+        self, pool: SlotPool, capacity: int, head: SlotTable | None = None, floor: int = 0
+    ) -> None:
+        """Reserve a session, starting with all tokens of ``head``, shared, not copied.
+
+        ``floor`` is ``SlotPool.reserve``'s.
+        """
         self._pool = pool
-        self._extent = pool.reserve(capacity)
+        self._extent = pool.reserve(capacity, floor)
         # A session may begin in the middle of another one's pass, which runs in inference mode: a
         # tensor made there could never be changed outside.
         with torch.inference_mode(mode=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -327,3 +328,26 @@ def test_a_generation_without_an_edit_ends_when_it_is_taken_back(
     request = ask(opened(), OFFSET, max_new_tokens=20)
     outcome = service.complete(request, token, lambda _: token.cancel())
     assert isinstance(outcome, Cancelled)
+
+
+def test_a_jump_out_of_the_prompt_finds_what_was_computed_at_rest(
+    make_service: Callable[..., CompletionService],
+) -> None:
+    letters = random.Random(3)
+    lines = ["".join(letters.choices("abcdefgh", k=20)) + " = 1\n" for _ in range(200)]
+    text = "".join(lines)
+    document = DocumentSnapshot("file:///w/long.py", 1, "python", text)
+    here, there = len("".join(lines[:80])), len("".join(lines[:110]))
+    computed = {}
+    for around_tokens in (0, 4096):
+        service = make_service(heal_after_s=0.01, around_tokens=around_tokens)
+        complete(service, ask(document, here))
+        stats = service.cache_stats
+        if around_tokens:
+            wait_for(lambda service=service: service.cache_stats.num_healed > 1000)
+            wait_until_idle(service)
+        assert service.cache_stats.num_computed == stats.num_computed
+        computed[around_tokens] = complete(service, ask(document, there)).trace.prompt
+    assert computed[0].num_new_tokens > 300
+    assert computed[4096].num_new_tokens < 100
+    assert computed[4096].num_tokens == computed[0].num_tokens
