@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kvedit.plan import MIN_MOVED_RUN, NUM_SINKS, PatchPlan, find_runs
-from models.slots import KeptRun, SlotTable
+from models.runs import KeptRun
+from models.slots import SlotTable
 
 
 def donated(plan: PatchPlan, donor: SlotTable, new_ids: Sequence[int]) -> PatchPlan:

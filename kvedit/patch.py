@@ -22,8 +22,9 @@ from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary, repaired
 from kvedit.shared import SharedCache
 from models.decoder import Checkpoint, Decoder
+from models.runs import KeptRun
 from models.slot_pool import SlotPool
-from models.slots import KeptRun, SlotTable
+from models.slots import SlotTable
 
 HEAL_ROWS = 64  # of one pass: what a keystroke may cost to interrupt
 _CACHE_REUSE_RUN = 256  # tokens; the value that llama.vim recommends

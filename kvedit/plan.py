@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Indel
 
-from models.slots import KeptRun, num_unmoved
+from models.runs import KeptRun, num_unmoved
 
 NUM_SINKS = 4  # the first tokens soak up attention; they are of no use anywhere else
 MIN_KEPT_RUN = 8  # behind the first change; fewer equal tokens between changes are often chance

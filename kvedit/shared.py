@@ -19,8 +19,9 @@ from kvedit.donors import num_computed_in, with_run
 from kvedit.plan import PatchPlan
 from models.decoder import Checkpoint, Decoder
 from models.errors import PoolFullError
+from models.runs import KeptRun
 from models.slot_pool import SlotPool
-from models.slots import KeptRun, SlotTable
+from models.slots import SlotTable
 
 _MAX_NEW_SHARE = 0.25  # of a chunk; where an edit changed less, the session's own keys serve better
 _Key = tuple[tuple[int, ...], tuple[int, ...]]  # the head's tokens, the chunk's

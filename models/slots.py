@@ -12,7 +12,6 @@ a mask, never from slot order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,55 +19,9 @@ import torch
 from torch import Tensor
 
 from models.errors import PoolFullError
+from models.runs import KeptRun, num_in_place, num_unmoved
 from models.slot_pool import PAD_SLOT, SlotPool
 from models.token_batch import INVISIBLE, Staged, TokenBatch, depths, visibility
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KeptRun:
-    """``length`` tokens of a table from ``old_start`` on, which a new text has from ``new_start`` on.
-
-    They are the table's own, or those of a ``donor``, which keeps them.
-    """
-
-    old_start: int
-    new_start: int
-    length: int
-    donor: SlotTable | None = None
-
-    @property
-    def old_stop(self) -> int:
-        """Behind the last token, in the old order."""
-        return self.old_start + self.length
-
-    @property
-    def new_stop(self) -> int:
-        """Behind the last token, in the new text."""
-        return self.new_start + self.length
-
-
-def num_unmoved(runs: Sequence[KeptRun]) -> int:
-    """Return how many leading tokens of a table ``runs``, in the new order, leave in place."""
-    if not runs or runs[0].donor is not None or runs[0].old_start or runs[0].new_start:
-        return 0
-    return runs[0].length
-
-
-def _num_in_place(runs: Sequence[KeptRun], token_ids: Sequence[int]) -> int:
-    """Return how many leading tokens stay what they are.
-
-    Own ones do in place, and donated ones that were computed behind the same tokens.
-    """
-    at = num_unmoved(runs)
-    for run in runs:
-        donor = run.donor
-        if donor is None:
-            continue
-        is_here = run.old_start == run.new_start == at and donor.num_exact() >= run.old_stop
-        if not is_here or donor.token_ids[:at] != list(token_ids[:at]):
-            break
-        at = run.new_stop
-    return at
 
 
 class SlotTable:
@@ -236,11 +189,12 @@ class SlotTable:
         }
         gone = [slot for at, slot in enumerate(self.slots) if at not in taken]
         token_ids = [*self.token_ids[:num_same], *self._token_ids_of(moving)]
-        slots = self._own_runs(moving)
+        self._check_room(moving, gone)
         self._hide(gone)
         self._pool.release(gone)
+        slots = self._own_runs(moving)
         self.token_ids, self.slots = token_ids, [*self.slots[:num_same], *slots]
-        self._pool.ages[slots[_num_in_place(runs, token_ids) - num_same :]] += 1
+        self._pool.ages[slots[num_in_place(runs, token_ids) - num_same :]] += 1
         self._renumber(num_same)
         if rotates:
             targets = [at for run in moving for at in range(run.new_start, run.new_stop)]
@@ -312,19 +266,29 @@ class SlotTable:
             for token_id in (run.donor or self).token_ids[run.old_start : run.old_stop]
         ]
 
+    def _check_room(self, runs: Sequence[KeptRun], gone: Sequence[int]) -> None:
+        """Raise ``PoolFullError`` if ``runs`` do not fit once the slots ``gone`` are given back."""
+        slots = np.array([slot for run in runs for slot in self._slots_of(run)], dtype=np.int64)
+        own = np.array(gone, dtype=np.int64)
+        num_freed = int((~self._is_foreign_or_shared(own)).sum())
+        num_needed = int(self._is_foreign_or_shared(slots).sum())
+        if num_needed > self.num_free + num_freed:
+            raise PoolFullError(
+                f"the session has room for {self.num_free + num_freed} more tokens, {num_needed} "
+                "are needed; shorten the prompt"
+            )
+
+    def _slots_of(self, run: KeptRun) -> list[int]:
+        return (run.donor or self).slots[run.old_start : run.old_stop]
+
     def _own_runs(self, runs: Sequence[KeptRun]) -> list[int]:
         """Return slots of this table alone that hold the tokens of ``runs``."""
-        slots, donated = [], []
-        for run in runs:
-            found = (run.donor or self).slots[run.old_start : run.old_stop]
-            slots += found
-            donated += found if run.donor is not None else []
-        self._pool.retain(donated)
-        try:
-            return self._own(slots)
-        except PoolFullError:
-            self._pool.release(donated)
-            raise
+        self._pool.retain([s for run in runs if run.donor is not None for s in self._slots_of(run)])
+        return self._own([slot for run in runs for slot in self._slots_of(run)])
+
+    def _is_foreign_or_shared(self, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        is_foreign = self._pool.extents_of(slots) != self._extent
+        return np.asarray(is_foreign | (self._pool.num_references[slots] > 1))
 
     def _own(self, slots: Sequence[int], *, only_foreign: bool = False) -> list[int]:
         """Return slots of this table alone with the contents of ``slots``, copied where need be.
@@ -332,9 +296,9 @@ class SlotTable:
         A slot that another table refers to must not change under it; a foreign one may stay if
         nothing is going to change.
         """
-        extents = self._pool.extents_of(slots)
-        shared = self._pool.num_references[np.asarray(slots, dtype=np.int64)] > 1
-        wanted = extents != self._extent if only_foreign else (extents != self._extent) | shared
+        index = np.asarray(slots, dtype=np.int64)
+        is_foreign = self._pool.extents_of(index) != self._extent
+        wanted = is_foreign if only_foreign else self._is_foreign_or_shared(index)
         at = np.flatnonzero(wanted).tolist()
         if not at:
             return list(slots)

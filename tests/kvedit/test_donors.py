@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from kvedit.patch import CachePatcher, PatchTarget
@@ -12,6 +13,7 @@ from kvedit.plan import MIN_MOVED_RUN, NUM_SINKS
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary
 from models.decoder import Decoder
+from models.errors import PoolFullError
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 
@@ -77,6 +79,28 @@ def test_a_donors_sinks_and_short_runs_stay_where_they_are(
     short = [*start, *donor.token_ids[50 : 50 + MIN_MOVED_RUN - 1], *text(20, 3)]
     num_new, _ = bench.update(bench.table(), PatchTarget(short, donors=(donor,)))
     assert num_new == len(short)
+
+
+def test_what_goes_makes_room_for_what_comes(network: Callable[[str], Decoder]) -> None:
+    bench = Bench(network)
+    donor = bench.table(text(450, 1))
+    table = bench.table(text(450, 2))  # of 500: both do not fit at once
+    num_new, _ = bench.update(table, PatchTarget(donor.token_ids[:440], donors=(donor,)))
+    assert num_new == NUM_SINKS + 1
+    donor.check()
+
+
+def test_what_does_not_fit_changes_nothing(network: Callable[[str], Decoder]) -> None:
+    bench = Bench(network)
+    document = text(450, 1)
+    small = SlotTable(bench.pool, 60)
+    bench.update(small, PatchTarget(document[:50]))
+    donor = bench.table(document)
+    with pytest.raises(PoolFullError, match="shorten the prompt"):
+        bench.update(small, PatchTarget(document[:300], donors=(donor,)))
+    small.check()
+    donor.check()
+    assert small.token_ids == document[:50]
 
 
 def test_exact_mode_takes_nothing(network: Callable[[str], Decoder]) -> None:

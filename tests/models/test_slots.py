@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from models.config import ModelConfig
 from models.errors import PoolFullError
 from models.rope import Rotary, rotate
+from models.runs import KeptRun
 from models.slot_pool import SlotPool
-from models.slots import KeptRun, SlotTable
+from models.slots import SlotTable
 
 CONFIG = ModelConfig.from_hf(
     {
