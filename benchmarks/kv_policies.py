@@ -57,7 +57,6 @@ BASELINES = (
     _variant("psm stale suffix", Layout.PSM, PatchMode.STALE),
     _variant("psm rotation", Layout.PSM, PatchMode.ROTATE),
     _variant("psm cache-reuse", Layout.PSM, PatchMode.CACHE_REUSE),
-    _variant("psm patched", Layout.PSM, PatchMode.WINDOW),
 )
 LAYOUT_ONLY = _variant("layout only", Layout.LINE, PatchMode.EXACT)
 OURS = Variant("fimble", Layout.LINE, PatchPolicy(), uses_rest=True)
@@ -66,10 +65,11 @@ VARIANTS = (*BASELINES, LAYOUT_ONLY, OURS)
 # What it changes is the noise of the engine, under which nothing can be told from the oracle.
 CONTROL = Variant("exact again", Layout.LINE, PatchPolicy(PatchMode.FULL), num_rows=96)
 OTHER_LAYOUTS = (
+    _variant("psm patched", Layout.PSM, PatchMode.IDENTIFIERS),
     _variant("efim layout", Layout.EFIM, PatchMode.EXACT),
-    _variant("efim patched", Layout.EFIM, PatchMode.WINDOW),
+    _variant("efim patched", Layout.EFIM, PatchMode.IDENTIFIERS),
     _variant("spm layout", Layout.SPM, PatchMode.EXACT),
-    _variant("spm patched", Layout.SPM, PatchMode.WINDOW),
+    _variant("spm patched", Layout.SPM, PatchMode.IDENTIFIERS),
 )
 LADDER = (
     _variant("rotate", Layout.LINE, PatchMode.ROTATE),
