@@ -25,7 +25,7 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-CHECK = re.compile(r"(?P<figures>[\w.]+(\|[\w.]+)*) (?P<sign><=|>=|<|>) (?P<bound>[\d.]+)")
+CHECK = re.compile(r"(?P<figures>[\w.]+(\|[\w.]+)*) (?P<sign><=|>=|<|>) (?P<bound>-?[\d.]+)")
 
 
 class State(StrEnum):

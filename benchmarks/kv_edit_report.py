@@ -44,7 +44,7 @@ def figures_of(rows: Sequence[Measured]) -> list[Figure]:
     for (context, variant), found in _groups(rows, lambda row: (row.num_context, row.variant)):
         by_category = _groups(found, lambda row: (row.category,))
         for (category,), some in [*by_category, ((_ALL,), found)]:
-            prefix = f"{context}_{variant}_{category}".replace(" ", "_")
+            prefix = f"at_{context}_{variant}_{category}".replace(" ", "_")
             figures += _figures(prefix, some)
     return figures
 
@@ -80,7 +80,7 @@ def _ratios(rows: Sequence[Measured]) -> list[Figure]:
             (layout[case_id], ours[case_id]) for case_id in sorted(ours.keys() & layout.keys())
         ]
         if pairs:
-            figures.append(_ratio_figure(f"{context}_{category}_fewer_tokens", pairs))
+            figures.append(_ratio_figure(f"at_{context}_{category}_fewer_tokens", pairs))
     return figures
 
 
