@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from kvedit.donors import donated
-from kvedit.plan import PatchPlan, plan_cache_reuse, plan_patch
+from kvedit.plan import NUM_SINKS, PatchPlan, plan_cache_reuse, plan_patch
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary, repaired
 from kvedit.shared import SharedCache
@@ -26,6 +26,7 @@ from models.runs import KeptRun
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 
+EXACT_BONUS = 8  # tokens that an exact cache may cost more; about 10 ms
 HEAL_ROWS = 64  # of one pass: what a keystroke may cost to interrupt
 _CACHE_REUSE_RUN = 256  # tokens; the value that llama.vim recommends
 
@@ -83,14 +84,14 @@ class CachePatcher:
     def plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
         """Return what ``update`` would keep and compute. Takes about a millisecond.
 
-        Where computing all from the first change on costs no more than a patch, it is planned:
+        Where computing all from the first change on costs hardly more than a patch, that is planned:
         the same time buys an exact cache.
         """
         exact = _exact_plan(table, target.token_ids, policy)
         if not policy.patches:
             return exact
         found = self._patch_plan(table, target, policy)
-        return exact if exact.num_computed <= found.num_computed else found
+        return exact if exact.num_computed <= found.num_computed + EXACT_BONUS else found
 
     def update(
         self,
@@ -162,7 +163,8 @@ class CachePatcher:
         if policy.mode is PatchMode.CACHE_REUSE:
             plan = plan_cache_reuse(old_ids, new_ids, min_run=_CACHE_REUSE_RUN)
         else:
-            plan = plan_patch(old_ids, new_ids, num_fixed=target.num_fixed)
+            num_fixed = max(NUM_SINKS, target.num_fixed)
+            plan = plan_patch(old_ids, new_ids, num_fixed=num_fixed)
         if self._shared is not None:
             plan = self._shared.spliced(plan, target.token_ids, target.num_fixed, target.chunks)
         for donor in target.donors:
