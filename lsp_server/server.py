@@ -20,6 +20,7 @@ from pygls.protocol import default_converter
 
 from lsp_server import version
 from lsp_server.features import (
+    ahead,
     commands,
     configuration,
     inline_completion,
@@ -44,7 +45,9 @@ logger = logging.getLogger(__name__)
 _NOTHING = Options({})
 
 # The completion list is not among them: it is for some clients only.
-_FEATURES = (configuration, text_sync, notebook_sync, workspace, inline_completion, commands, why)
+_FEATURES = (
+    configuration, text_sync, notebook_sync, workspace, inline_completion, commands, why, ahead,
+)  # fmt: skip
 
 
 @functools.cache

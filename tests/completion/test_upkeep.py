@@ -136,7 +136,7 @@ def test_an_edit_is_patched_before_anybody_asks(
     changed = after(document, ABOVE)
     request = ask(changed, OFFSET + len(ABOVE.inserted))
     service._cache.clear()
-    service.edited(request)
+    service.prepare(request)
     held = lambda: _holds(service, changed)  # noqa: E731
     wait_for(held)
     wait_until_idle(service)
@@ -167,7 +167,7 @@ def test_many_quick_edits_are_patched_once(
     monkeypatch.setattr(Decoder, "forward", counted)
     for _ in range(20):
         document = after(document, ABOVE)
-        service.edited(ask(document, OFFSET + len(ABOVE.inserted) * (document.version - 1)))
+        service.prepare(ask(document, OFFSET + len(ABOVE.inserted) * (document.version - 1)))
     wait_for(lambda: _holds(service, document))
     wait_until_idle(service)
     assert num_passes < 20
@@ -274,7 +274,7 @@ class Typist:
         cursor = self.request.offset + len(self.typed)
         document = after(old, TextEdit(self.request.offset, self.request.offset, self.typed))
         asked = replace(self.request, document=document, offset=cursor, request_id=self.typed)
-        self.service.edited(asked)
+        self.service.prepare(asked)
         self.token.cancel()
         return asked
 

@@ -48,7 +48,7 @@ class FakeService:
     num_waiting: int = 0
     busy_s: float = 0.0
     cache_stats: CacheStats = field(default_factory=CacheStats)
-    edited_requests: list[CompletionRequest] = field(default_factory=list)
+    prepared: list[tuple[CompletionRequest, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -60,8 +60,8 @@ class FakeService:
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         return self.known
 
-    def edited(self, request: CompletionRequest) -> None:
-        self.edited_requests.append(request)
+    def prepare(self, request: CompletionRequest, resting_s: float = 0.0) -> None:
+        self.prepared.append((request, resting_s))
 
     def complete(
         self,

@@ -32,7 +32,8 @@ async def test_an_edit_is_told_at_once_with_the_cursor_behind_it(
         await ready(client, initialize)
         client.change(2, {**TYPED, "text": " +"})
         await client.response(client.complete(1, 14, triggerKind=1))
-    (ahead,) = service.edited_requests
+    ((ahead, resting_s),) = service.prepared
+    assert resting_s == 0
     assert ahead.document.text == TEXT.replace("return a", "return a +")
     assert ahead.document.text[: ahead.offset].endswith("return a +")
     assert ahead.patching is PatchMode.WINDOW
@@ -49,7 +50,24 @@ async def test_nothing_is_prepared_where_nothing_is_suggested(
         await ready(client, initialize)
         client.change(2, {**TYPED, "text": " +"})
         await client.response(client.complete(1, 14, triggerKind=1))
-    assert service.edited_requests == []
+    assert service.prepared == []
+
+
+async def test_a_cursor_that_rests_and_a_file_that_is_shown_again_are_prepared_for(
+    connected: Connect, initialize: Initialize, service: Any
+) -> None:
+    document = {"textDocument": {"uri": "file:///w/a.py"}}
+    async with connected(**{"server.wait_for_model": "true"}) as client:
+        await ready(client, initialize)
+        move = {**document, "position": {"line": 0, "character": 6}}
+        client.notify("fimble/didMoveCursor", move)
+        client.notify("textDocument/didFocus", document)
+        for nonsense in ({}, {"textDocument": 3}, {**document, "position": {"line": "x"}}, None):
+            client.notify("fimble/didMoveCursor", nonsense)
+            client.notify("textDocument/didFocus", {"textDocument": {"uri": "file:///other"}})
+        await client.response(client.complete(1, 12, triggerKind=1))
+    assert [request.offset for request, _ in service.prepared] == [6, 6]
+    assert all(resting_s > 0 for _, resting_s in service.prepared)
 
 
 @pytest.mark.parametrize(
