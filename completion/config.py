@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from completion.fim_format import Layout
 from completion.trigger import TriggerConfig
@@ -48,6 +49,7 @@ class EngineConfig:
     choice. ``heal_after_s`` is how long nothing has to happen before a cache is made exact again.
     ``chunk_tokens`` of context chunks are kept for all documents; 0 keeps none. ``around_tokens`` of
     each document are computed at rest, for a cursor that jumps out of the prompt; 0 computes none.
+    ``snapshot_folder`` holds up to ``snapshot_mb`` of documents' caches over runs; None keeps none.
     """
 
     cache_mb: int = 1024
@@ -57,6 +59,8 @@ class EngineConfig:
     heal_after_s: float = 0.7
     chunk_tokens: int = 0
     around_tokens: int = 4096
+    snapshot_folder: Path | None = None
+    snapshot_mb: int = 1024
     prefetch_after_acceptance: bool = True
     max_num_retries: Mapping[TriggerKind, int] = field(
         default_factory=lambda: {TriggerKind.AUTOMATIC: 1, TriggerKind.INVOKED: 4}

@@ -115,17 +115,25 @@ class EngineThread:
         """Seconds of work so far; the job that is running does not count yet."""
         return self._busy_s
 
-    def close(self) -> None:
-        """Cancel everything and wait for the thread to end."""
+    def close(self, last: Work[None] | None = None) -> None:
+        """Cancel everything, run ``last`` when that has ended, and wait for the thread to end."""
         with self._wakeup:
+            if not self._is_closed:
+                self._cancel_all()
+                if last is not None:
+                    number = next(self._counter)
+                    job = _Job(Priority.BATCH, "", last, CancellationToken(), number)
+                    heapq.heappush(self._queue, (job.priority, number, job))
             self._is_closed = True
-            for _, _, job in (*self._queue, *self._delayed):
-                job.cancel.cancel()
-            for job in self._running:
-                job.cancel.cancel()
             self._wakeup.notify()
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def _cancel_all(self) -> None:
+        for _, _, job in (*self._queue, *self._delayed):
+            job.cancel.cancel()
+        for job in self._running:
+            job.cancel.cancel()
 
     def _loop(self) -> None:
         while True:

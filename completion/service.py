@@ -24,7 +24,7 @@ from completion.generation import Generation
 from completion.outcome import conclude, selection_mismatch, with_total
 from completion.prompt import FimPrompt, PromptBuilder
 from completion.rules import generation_hooks, generation_params
-from completion.scheduler import Checkpoint, EngineThread, Priority
+from completion.scheduler import Checkpoint, EngineThread, Priority, Work
 from completion.sessions import Session
 from completion.strategy import choose_strategy
 from completion.suggestion_cache import SuggestionCache, after_acceptance
@@ -83,7 +83,7 @@ class CompletionService:
             raise PromptTooLongError(num_tokens, model.config.max_positions)
         self._context = context or NoContext()
         self._prompts = PromptBuilder(model.tokenizer, self._config.prompt)
-        self._caches = build_caches(model, self._config, self._prompts)
+        self._caches = build_caches(model, self._config, self._prompts, self._when_idle)
         self._cache = SuggestionCache()
         self._syntax = SyntaxCache()
         self._engine = EngineThread()
@@ -92,8 +92,7 @@ class CompletionService:
         self._shown: OrderedDict[str, tuple[CompletionRequest, Suggestion]] = OrderedDict()
         self._prefetches: dict[str, CancellationToken] = {}
         self._lock = Lock()
-        # When nothing else is to do; short processes end before it begins.
-        self._engine.submit(Priority.BATCH, "", model.decoder.pack, CancellationToken())
+        self._when_idle(model.decoder.pack)  # short processes end before it begins
 
     @property
     def num_waiting(self) -> int:
@@ -152,14 +151,15 @@ class CompletionService:
             reason = NoSuggestionReason.ENGINE_ERROR
             return NoSuggestion(request.request_id, reason, detail, self._trace())
 
-    def edited(self, request: CompletionRequest) -> None:
-        """Take in an edit: patch the cache for ``request``, which is likely to be asked next.
+    def prepare(self, request: CompletionRequest, resting_s: float = 0.0) -> None:
+        """Take in an edit or a move: patch the cache for ``request``, which is likely to be asked.
 
-        Work for the document that writes what was typed goes on; see ``completion.survival``.
+        Work for the document that writes what was typed goes on; see ``completion.survival``. The
+        patch begins once nothing has happened to the document for ``resting_s``.
         """
         if self._running.edited(request.document) or self._known(request) is not None:
             return  # the cache is in use, or the next answer needs none
-        self._upkeep.patch_ahead(request, self._retrieve)
+        self._upkeep.patch_ahead(request, self._retrieve, resting_s)
 
     def accepted(self, request_id: str) -> None:
         """Note that the suggestion of ``request_id`` was inserted; unknown ids are fine."""
@@ -181,8 +181,12 @@ class CompletionService:
             return
 
     def close(self) -> None:
-        """Cancel all work and end the engine thread."""
-        self._engine.close()
+        """Cancel all work, write what is kept over runs, and end the engine thread."""
+        self._engine.close(lambda _: self._caches.sessions.write_all())
+
+    def _when_idle(self, work: Work[None]) -> None:
+        """Queue work on no document, for when nothing else is to do; raises ServiceClosedError."""
+        self._engine.submit(Priority.BATCH, "", work, CancellationToken())
 
     def _known(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         if request.verbatim:
@@ -216,7 +220,8 @@ class CompletionService:
                 on_text(text)
 
         def work(checkpoint: Checkpoint) -> CompletionOutcome:
-            with self._caches.sessions.use(request.document.key) as session:
+            document = request.document
+            with self._caches.sessions.use(document.key, document.lasting_key) as session:
                 outcome = self._answer(request, session, priority, deadline, checkpoint, note)
             outcome = with_total(outcome, (time.perf_counter() - started) * 1000)
             if running is not None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from completion.kept_sessions import KeptSessions
 from completion.prompt import FimPrompt
 from completion.scheduler import Priority
 from completion.windows import StickyWindows
@@ -28,11 +29,13 @@ class Session:
     ``ahead`` is a second table, sharing all it can with the first: the document as it will be if a
     suggestion is accepted. Computing it must not cost the cache of the document as it is.
     ``around`` is a third: the document from left to right, far beyond the prompt, for jumps.
-    ``asked`` is the prompt last answered from a patched cache, with its logits.
+    ``asked`` is the prompt last answered from a patched cache, with its logits. ``name`` is what the
+    document is called in every run, None if it has no such name.
     """
 
-    def __init__(self, pool: SlotPool, capacity: int) -> None:
+    def __init__(self, pool: SlotPool, capacity: int, name: str | None = None) -> None:
         self._pool, self._capacity = pool, capacity
+        self.name = name
         self.table = SlotTable(pool, capacity)
         self.around: SlotTable | None = None
         self.ahead: SlotTable | None = None
@@ -116,11 +119,19 @@ class SessionStore:
     of its layers, on any number of other documents.
     """
 
-    def __init__(self, pool: SlotPool, capacity: int, max_num_sessions: int) -> None:
+    def __init__(
+        self,
+        pool: SlotPool,
+        capacity: int,
+        max_num_sessions: int,
+        kept: KeptSessions | None = None,
+    ) -> None:
         """Keep up to ``max_num_sessions`` sessions of ``capacity`` tokens each.
 
         The pool needs room for ``MAX_NUM_NESTED`` more, which may be in use at the same time.
+        ``kept`` is where dropped sessions are kept over runs; None: nowhere.
         """
+        self._kept = kept
         self._pool, self._capacity = pool, capacity
         self._max_num_sessions = max_num_sessions
         self._sessions: dict[str, Session] = {}
@@ -133,11 +144,16 @@ class SessionStore:
         return key in self._sessions
 
     @contextmanager
-    def use(self, key: str) -> Iterator[Session]:
-        """Lend the session of ``key``, which is created if needed, to one piece of work."""
+    def use(self, key: str, name: str | None = None) -> Iterator[Session]:
+        """Lend the session of ``key``, which is created if needed, to one piece of work.
+
+        ``name`` is the document's in every run; what was kept under it fills a new session.
+        """
         if key not in self._sessions:
             self._make_room(self._max_num_sessions - 1)
-            self._sessions[key] = Session(self._pool, self._capacity)
+            self._sessions[key] = Session(self._pool, self._capacity, name)
+            if self._kept is not None:
+                self._kept.restore(self._sessions[key])
         session = self._sessions[key]
         session.used_at = time.monotonic()
         try:
@@ -159,8 +175,16 @@ class SessionStore:
     def close(self, key: str) -> None:
         """Forget ``key``; unknown keys are fine."""
         session = self._sessions.pop(key, None)
-        if session is not None:
-            session.close()
+        if session is None:
+            return
+        if self._kept is not None:
+            self._kept.keep(session)
+        session.close()
+
+    def write_all(self) -> None:
+        """Write all sessions to where they are kept over runs, the one used last at the end."""
+        if self._kept is not None:
+            self._kept.write_all(sorted(self._sessions.values(), key=lambda one: one.used_at))
 
     @contextmanager
     def _in_use_while(self, key: str) -> Iterator[None]:

@@ -136,6 +136,11 @@ class DocumentSnapshot:
         """What tells this document from every other one that a service knows."""
         return document_key(self.owner, self.uri)
 
+    @property
+    def lasting_key(self) -> str | None:
+        """What the document is called in every run; None for one without a path."""
+        return None if self.path is None else f"{self.uri} {self.path}"
+
 
 def document_key(owner: str, uri: str) -> str:
     """Return the ``key`` of the snapshots of ``owner``'s document ``uri``."""

@@ -56,13 +56,13 @@ class CacheUpkeep:
         policy = self._config.patch.at(request.patching)
         return self.drift.tightened(policy)
 
-    def patch_ahead(self, request: CompletionRequest, retrieve: Retrieve) -> None:
+    def patch_ahead(self, request: CompletionRequest, retrieve: Retrieve, resting_s: float) -> None:
         """Bring the document's cache up to ``request``, which may never be asked, a moment from now."""
 
         def work(checkpoint: Checkpoint) -> None:
             self._update(request, retrieve(request), checkpoint)
 
-        self._queue(request.document.key, Priority.PATCH, work, COALESCING_S)
+        self._queue(request.document.key, Priority.PATCH, work, max(resting_s, COALESCING_S))
 
     def complete_prompt(self, request: CompletionRequest, chunks: Sequence[ContextChunk]) -> None:
         """Compute the whole prompt of a request that got a shorter one, for the next request."""
@@ -119,8 +119,8 @@ class CacheUpkeep:
         chunks: Sequence[ContextChunk],
         checkpoint: Checkpoint,
     ) -> None:
-        policy = self.policy_for(request)
-        with self._caches.sessions.use(request.document.key) as session:
+        policy, document = self.policy_for(request), request.document
+        with self._caches.sessions.use(document.key, document.lasting_key) as session:
             session.windows.follow(request.document)
             prompt = self._prompts.build(request, chunks, session.windows)
             session.take_best(prompt, self._caches.patcher, policy)
@@ -149,15 +149,16 @@ class CacheUpkeep:
         self, session: Session, request: CompletionRequest, checkpoint: Checkpoint
     ) -> None:
         """Compute the document beyond the prompt, so that a jump finds it."""
-        num_tokens = self._config.around_tokens
+        may_jump = request.is_interactive and not request.verbatim  # a script does not
+        num_tokens = self._config.around_tokens if may_jump else 0
         target = self._prompts.surroundings(request, num_tokens) if num_tokens else None
         if session.around is None and target is not None:
             session.around = self._caches.new_around()
         if session.around is None or target is None:
             return
-        wanted = replace(target, donors=(session.table,))
+        target = replace(target, donors=(session.table,))
         policy = self.policy_for(request)
-        self._caches.patcher.update(session.around, wanted, policy, checkpoint, in_rest=True)
+        self._caches.patcher.update(session.around, target, policy, checkpoint, in_rest=True)
 
     def _store_chunks(self, prompt: FimPrompt, checkpoint: Checkpoint) -> None:
         """Compute the prompt's chunks by themselves, so that other documents find them."""

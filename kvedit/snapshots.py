@@ -17,9 +17,10 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -39,6 +40,13 @@ FORMAT_VERSION = 1
 """Raised with every change of what the tensors of a file mean."""
 
 _SUFFIX = ".safetensors"
+_DTYPES = {
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+}
 _FOLDER_MODE = 0o700
 # What reading bytes that mean something else may raise; a lost bit can be anywhere.
 _UNUSABLE = (OSError, SafetensorError, ValueError, LookupError, TypeError, RecursionError)
@@ -89,34 +97,68 @@ class TableCopy:
         shape = (num_layers, num_kv_heads, len(self), head_dim)
         for tensor in (self.keys, self.values):
             if (tensor.shape, tensor.dtype) != (shape, pool.values.dtype):
-                raise ValueError(f"holds {tensor.dtype} {tuple(tensor.shape)}, not {shape}")
-        if self.positions.tolist() != list(range(len(self))):
-            raise ValueError("its keys are not where they belong")
+                raise ValueError(f"it holds {tensor.dtype} {tuple(tensor.shape)}, not {shape}")
+        if not len(self) or self.positions.tolist() != list(range(len(self))):
+            raise ValueError("it is empty, or its keys are not where they belong")
+        if self.ages.shape != self.token_ids.shape:
+            raise ValueError(f"{len(self)} tokens have ages {tuple(self.ages.shape)}")
 
     def digest(self, checkpoint: Checkpoint = _go_on) -> str:
         """Return the sha256 of everything; ``checkpoint`` is called between blocks."""
-        found = hashlib.sha256()
-        for field in fields(self):
-            tensor: Tensor = getattr(self, field.name)
-            found.update(f"{field.name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-            for block in tensor.reshape(-1).view(torch.uint8).split(_BLOCK_BYTES):
-                found.update(block.numpy())
-                checkpoint()
+        found = hashlib.sha256(self.header())
+        for block in self.blocks():
+            found.update(block)
+            checkpoint()
         return found.hexdigest()
+
+    def header(self, **metadata: str) -> bytes:
+        """Return what a safetensors file of the tensors begins with; ``blocks`` is the rest.
+
+        The library would write all of it in one go, which is too long for a request to wait.
+        """
+        described: dict[str, object] = {"__metadata__": metadata}
+        start = 0
+        for name, tensor in self._tensors():
+            stop = start + tensor.nbytes
+            described[name] = {
+                "dtype": _DTYPES[tensor.dtype],
+                "shape": list(tensor.shape),
+                "data_offsets": [start, stop],
+            }
+            start = stop
+        text = json.dumps(described).encode()
+        padded = text.ljust(-(-len(text) // 8) * 8)
+        return len(padded).to_bytes(8, "little") + padded
+
+    def blocks(self) -> Iterator[memoryview]:
+        """Yield the content of all tensors in pieces of up to ``_BLOCK_BYTES``."""
+        for _, tensor in self._tensors():
+            content = tensor.reshape(-1).view(torch.uint8).numpy().data
+            for start in range(0, len(content), _BLOCK_BYTES):
+                yield content[start : start + _BLOCK_BYTES]
+
+    def _tensors(self) -> list[tuple[str, Tensor]]:
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
 
 
 def copy_of(table: SlotTable, pool: SlotPool, num_tokens: int) -> TableCopy | None:
     """Return the first ``num_tokens`` tokens of ``table``.
 
-    None where keys stand elsewhere than their tokens, which only a comparison leaves behind.
+    None if there are none, and where keys stand elsewhere than their tokens, which only a comparison
+    leaves behind.
     """
     slots = table.slots[:num_tokens]
     positions = pool.positions[slots]
-    if not np.array_equal(positions, np.arange(len(slots))):
+    if not slots or not np.array_equal(positions, np.arange(len(slots))):
         return None
-    token_ids, ages = pool.token_ids[slots], pool.ages[slots]
     keys, values = pool.contents(slots)
-    return TableCopy(*map(torch.from_numpy, (token_ids, positions, ages)), keys, values)
+    return TableCopy(
+        token_ids=torch.from_numpy(pool.token_ids[slots]),
+        positions=torch.from_numpy(positions),
+        ages=torch.from_numpy(pool.ages[slots]),
+        keys=keys,
+        values=values,
+    )
 
 
 class SnapshotStore:
@@ -144,17 +186,13 @@ class SnapshotStore:
 
         Whatever ``checkpoint`` raises ends the work and leaves what was kept before.
         """
-        metadata = {
-            "version": str(FORMAT_VERSION),
-            "model": self._fingerprint,
-            "digest": copied.digest(checkpoint),
-        }
-        tensors = {field.name: getattr(copied, field.name) for field in fields(copied)}
+        digest = copied.digest(checkpoint)
+        header = copied.header(version=str(FORMAT_VERSION), model=self._fingerprint, digest=digest)
         try:
             self._make_private()
-            _replace(self._path(key), tensors, metadata)
+            _replace(self._path(key), chain([header], copied.blocks()), checkpoint)
             self._bound()
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             logger.warning("a document's cache could not be kept on disk: %s", error)
 
     def read(self, key: str, pool: SlotPool) -> TableCopy | None:
@@ -179,7 +217,7 @@ class SnapshotStore:
         metadata = _metadata(content)
         made_by = (metadata["version"], metadata["model"])
         if made_by != (str(FORMAT_VERSION), self._fingerprint):
-            raise ValueError(f"made by format and model {made_by}")
+            raise ValueError(f"it is of format and model {made_by}")
         copied = TableCopy(**safetensors.torch.load(content))
         copied.check_fits(pool)
         if copied.digest() != metadata["digest"]:
@@ -218,15 +256,17 @@ def _metadata(content: bytes) -> dict[str, str]:
     return cast(dict[str, str], header["__metadata__"])
 
 
-def _replace(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def _replace(path: Path, blocks: Iterable[bytes | memoryview], checkpoint: Checkpoint) -> None:
     """Write ``path`` whole or not at all, readable by this user alone; raises OSError.
 
     It is not flushed to the disk: what a loss of power leaves does not match its digest.
     """
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_SUFFIX)
-    os.close(handle)
     try:
-        safetensors.torch.save_file(tensors, draft, metadata)
+        with os.fdopen(handle, "wb") as file:
+            for block in blocks:
+                file.write(block)
+                checkpoint()
         os.replace(draft, path)
     except BaseException:
         with suppress(OSError):

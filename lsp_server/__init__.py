@@ -2,6 +2,6 @@
 
 import os
 
-from models.waiting import wait_politely
+from lsp_server.waiting import wait_politely
 
 wait_politely(os.environ)  # here, because nothing of fimble loads torch before this package

@@ -9,7 +9,7 @@ import torch
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.service import CompletionService
 from lsp_server.settings import Settings
-from models.loader import load_model
+from models.loader import default_cache_dir, load_model
 from models.progress import ProgressCallback, ignore_progress
 
 _DEFAULT_NUM_THREADS = torch.get_num_threads()
@@ -61,12 +61,16 @@ def _config(settings: Settings) -> CompletionConfig:
             max_num_tokens=prompt.max_num_tokens,
             suffix_share=prompt.suffix_share,
             context_share=prompt.context_share,
+            layout=prompt.layout,
         ),
         engine=EngineConfig(
             cache_mb=engine.cache_mb,
             heal_after_s=engine.heal_after_s,
             chunk_tokens=engine.chunk_tokens,
             around_tokens=engine.around_tokens,
+            # Not beside the weights: their folder may be shared between users.
+            snapshot_folder=default_cache_dir() / "sessions" if engine.snapshots else None,
+            snapshot_mb=engine.snapshot_mb,
             max_new_tokens=settings.completion.max_new_tokens,
             prefetch_after_acceptance=engine.prefetch,
         ),

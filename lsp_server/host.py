@@ -91,6 +91,8 @@ def service_key(settings: Settings) -> ServiceKey:
         engine.heal_after_s,
         engine.chunk_tokens,
         engine.around_tokens,
+        engine.snapshots,
+        engine.snapshot_mb,
         engine.prefetch,
     )
     return (model, settings.prompt, *caches, limit)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, cast, get_type_hints
 
+from completion.fim_format import Layout
 from completion.types import NoSuggestionReason
 from kvedit.policy import PatchMode
 from models.registry import DEFAULT_MODEL, registered_models
@@ -175,6 +176,9 @@ class PromptSettings:
     context_share: Annotated[
         float, Rule("of it for code of other files", 0, 0.45, reach=_PROJECT)
     ] = 0.25
+    layout: Annotated[Layout, Rule("where the text around the cursor stands", reach=_PROJECT)] = (
+        Layout.LINE
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,12 @@ class EngineSettings:
     around_tokens: Annotated[
         int, Rule("tokens of a document computed at rest, for jumps; 0: none", 0, 65_536)
     ] = 4096
+    snapshots: Annotated[
+        bool, Rule("keep documents' caches on disk over restarts; they hold your source's tokens")
+    ] = False
+    snapshot_mb: Annotated[
+        int, Rule("megabytes of caches on disk at most; the oldest go first", 1, 1_000_000)
+    ] = 1024
 
 
 @dataclass(frozen=True, slots=True)

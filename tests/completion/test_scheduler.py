@@ -192,6 +192,18 @@ def test_closing_cancels_everything_and_refuses_more() -> None:
         engine.submit(Priority.BATCH, "a", quick("late", log), CancellationToken())
 
 
+def test_closing_runs_the_last_work_once_everything_else_has_ended() -> None:
+    engine, log = EngineThread(), []
+    running = Steps("running", log)
+    engine.submit(Priority.BATCH, "a", running, CancellationToken())
+    running.has_started.wait(5)
+    engine.submit(Priority.HEAL, "b", quick("waiting", log), CancellationToken())
+    engine.submit(Priority.HEAL, "c", quick("delayed", log), CancellationToken(), delay_s=60)
+    for _ in range(2):
+        engine.close(quick("last", log))
+    assert log == ["running starts", "running gives up", "last starts", "last ends"]
+
+
 def test_work_runs_in_the_context_of_whoever_submitted_it_nested_or_not(
     engine: EngineThread,
 ) -> None:

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from lsp_server import app
-from lsp_server.settings import ModelSettings, Settings
+from lsp_server.host import service_key
+from lsp_server.settings import EngineSettings, ModelSettings, Settings
+from models.loader import default_cache_dir
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,12 @@ def test_a_chosen_number_of_threads_counts_for_one_model_and_not_for_the_next(
     default = torch.get_num_threads()
     assert num_threads_of_a_service(monkeypatch, default + 1) == default + 1
     assert num_threads_of_a_service(monkeypatch, 0) == default
+
+
+def test_caches_go_to_the_disk_only_where_that_is_switched_on() -> None:
+    assert app._config(Settings()).engine.snapshot_folder is None
+    chosen = Settings(engine=EngineSettings(snapshots=True, snapshot_mb=7))
+    engine = app._config(chosen).engine
+    assert engine.snapshot_folder == default_cache_dir() / "sessions"
+    assert engine.snapshot_mb == 7
+    assert service_key(chosen) != service_key(Settings())

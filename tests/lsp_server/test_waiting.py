@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from models.waiting import wait_politely
+from lsp_server.waiting import wait_politely
 
 
 def test_threads_spin_briefly_unless_somebody_decided_otherwise() -> None:
