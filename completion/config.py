@@ -57,7 +57,7 @@ class EngineConfig:
     prefill_chunk: int = 256
     patch: PatchPolicy = field(default_factory=PatchPolicy)
     heal_after_s: float = 0.7
-    chunk_tokens: int = 0
+    chunk_tokens: int = 2048
     around_tokens: int = 4096
     snapshot_folder: Path | None = None
     snapshot_mb: int = 1024

@@ -207,7 +207,7 @@ class EngineSettings:
     ] = 0.7
     chunk_tokens: Annotated[
         int, Rule("tokens of other files' chunks kept for all documents; 0: none", 0, 65_536)
-    ] = 0
+    ] = 2048
     around_tokens: Annotated[
         int, Rule("tokens of a document computed at rest, for jumps; 0: none", 0, 65_536)
     ] = 4096
