@@ -27,7 +27,6 @@ from benchmarks.left_to_right_cases import (
     MAX_NUM_LINE_TOKENS,
     ContextSize,
     NextLineCase,
-    in_turn,
     next_line_cases,
 )
 from benchmarks.left_to_right_edits import EditKind
@@ -44,6 +43,7 @@ from benchmarks.left_to_right_random import SHAPES, random_cases, random_decoder
 from benchmarks.left_to_right_report import answer_figures, cost_figures
 from benchmarks.left_to_right_rows import Cost, Measured, append_rows, read_rows
 from benchmarks.results import write_result
+from benchmarks.traces.case import in_turn
 from benchmarks.traces.packages import RELEASE_PAIRS, read_release
 from kvedit.patch import PatchTarget
 from models.decoder import Decoder

@@ -17,16 +17,14 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from benchmarks.left_to_right_edits import EditKind, LineEdit, applied, edits_towards, undone
 from benchmarks.left_to_right_imports import Repository
 from benchmarks.left_to_right_targets import Setting, Target, is_code, targets_of
+from benchmarks.traces.case import in_turn
 from benchmarks.traces.hunks import lines_of
 from benchmarks.traces.recordings import language_id_of
 from retrieval.languages import language_for
-
-T = TypeVar("T")
 
 MAX_NUM_LINE_TOKENS = 32
 MIN_NUM_TOKENS_BEHIND = 16  # of the context, behind the last edit
@@ -98,19 +96,6 @@ def next_line_cases(
         for setting in Setting
     ]
     return list(itertools.islice(in_turn(of_settings), count))
-
-
-def in_turn(streams: Sequence[Iterator[T]]) -> Iterator[T]:
-    """Yield one item of each stream after the other until all have ended."""
-    left = list(streams)
-    while left:
-        alive = []
-        for stream in left:
-            for item in stream:
-                alive.append(stream)
-                yield item
-                break
-        left = alive
 
 
 def _cases_of(

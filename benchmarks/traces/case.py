@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from benchmarks.traces.recordings import Origin
 from completion.types import ContextChunk, TextEdit, apply_edits
+
+T = TypeVar("T")
 
 MIN_NUM_TRUTH_CHARS = 3  # not counting blanks; less says nothing about a completion
 MIN_NUM_UNIQUE_CHARS = 12  # shorter ends of lines, such as "self)", are everywhere
@@ -147,13 +150,14 @@ def nearest_away(distances: Sequence[int]) -> int | None:
     return min(distances, key=abs)
 
 
-def in_turn(streams: Sequence[Iterator[EditCase]]) -> Iterator[EditCase]:
-    """Yield one case of each stream after the other until all have ended."""
+def in_turn(streams: Sequence[Iterator[T]]) -> Iterator[T]:
+    """Yield one item of each stream after the other until all have ended."""
     left = list(streams)
     while left:
         alive = []
         for stream in left:
-            if (case := next(stream, None)) is not None:
+            for item in stream:
                 alive.append(stream)
-                yield case
+                yield item
+                break
         left = alive
