@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.traces.case import EditCase, EditCategory
-from completion.config import PromptConfig
+from completion.config import EngineConfig, PromptConfig
 from completion.decoding import GenerationParams
 from completion.fim_format import Layout
 from completion.generation import GenerationHooks, Generator
@@ -32,7 +32,7 @@ from models.loader import LoadedModel
 from models.slots import SlotTable
 
 MAX_NUM_LINE_TOKENS = 24
-NUM_AROUND, NUM_SHARED = 4096, 2048
+NUM_AROUND, NUM_SHARED = EngineConfig().around_tokens, EngineConfig().chunk_tokens
 MIN_NUM_PROMPT_SHARE = 0.6  # shorter documents say little about a prompt of that size
 
 

@@ -58,7 +58,7 @@ class EngineConfig:
     patch: PatchPolicy = field(default_factory=PatchPolicy)
     heal_after_s: float = 0.7
     chunk_tokens: int = 2048
-    around_tokens: int = 4096
+    around_tokens: int = 6144
     snapshot_folder: Path | None = None
     snapshot_mb: int = 1024
     prefetch_after_acceptance: bool = True

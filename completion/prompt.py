@@ -23,6 +23,7 @@ from models.slots import SlotTable
 from models.tokenizer import Tokenizer
 from retrieval.languages import language_for
 
+_SHARE_ABOVE = 0.55  # of the surroundings: a prompt shows more of what is above its cursor, too
 NUM_SENTINELS = 8  # room that they get
 EFIM_LINES = 12  # behind the middle sentinel, before prefix and suffix are taken anew
 HEAD, CHUNK = "head", "chunk:"  # ids of segments: the repository's head; the chunks' beginning
@@ -133,7 +134,7 @@ class PromptBuilder:
         None if the prompt shows all of the document anyway.
         """
         text, here = request.document.text, line_start(request.prefix)
-        before = fit_tail(self._tokenizer, text[:here], num_tokens // 2)
+        before = fit_tail(self._tokenizer, text[:here], int(num_tokens * _SHARE_ABOVE))
         after = fit_head(self._tokenizer, text[here:], num_tokens - len(before.token_ids))
         token_ids = [*before.token_ids, *after.token_ids]
         if len(token_ids) < self._config.max_num_tokens * (1 - self._config.slack):

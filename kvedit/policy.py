@@ -46,8 +46,8 @@ class PatchPolicy:
 
     mode: PatchMode = PatchMode.HEAL
     window: int = 8
-    max_num_window: int = 24
-    max_num_uses: int = 16
+    max_num_window: int = 16
+    max_num_uses: int = 8
 
     def __post_init__(self) -> None:
         if min(self.window, self.max_num_window, self.max_num_uses) < 0:

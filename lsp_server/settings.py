@@ -210,7 +210,7 @@ class EngineSettings:
     ] = 2048
     around_tokens: Annotated[
         int, Rule("tokens of a document computed at rest, for jumps; 0: none", 0, 65_536)
-    ] = 4096
+    ] = 6144
     snapshots: Annotated[
         bool, Rule("keep documents' caches on disk over restarts; they hold your source's tokens")
     ] = False
