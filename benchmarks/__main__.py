@@ -13,10 +13,16 @@ import sys
 def commands(options: argparse.Namespace) -> list[list[str]]:
     """Return the benchmarks to run as module names with their arguments."""
     found = [["startup"], ["cancel"], ["soak"], ["fuzz_lsp"], ["quality"]]
+    found += [["kv_steps"], ["busy_machine"]]
     if options.llama_python is not None:
         found.append(["engine", "--llama-python", options.llama_python])
     if options.data is not None:
         found.append(["humaneval", "--data", options.data, "--work", options.work])
+    if options.edits is not None:
+        kept = ["--work", options.work]
+        archives = ["--cache", options.archives, *kept]
+        found += [["kv_edit", "--data", options.edits, *archives], ["kv_edit", *kept, "--report"]]
+        found += [["left_to_right", *archives], ["left_to_right", *kept, "--report"]]
     return found
 
 
@@ -25,10 +31,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--llama-python", help="interpreter that has llama-cpp-python")
     parser.add_argument("--data", help="folder with the HumanEval-Infilling files")
+    parser.add_argument("--edits", help="folder with the recorded edits")
+    parser.add_argument("--archives", help="folder for archives of releases, which are fetched")
     parser.add_argument("--work", help="folder for finished tasks, so that a run can be resumed")
     options = parser.parse_args()
-    if (options.data is None) != (options.work is None):
-        parser.error("--data and --work belong together")
+    has_work = options.work is not None
+    if (options.data is not None or options.edits is not None) != has_work:
+        parser.error("--data, --edits and --work belong together")
+    if (options.edits is None) != (options.archives is None):
+        parser.error("--edits and --archives belong together")
     failed = [
         command[0]
         for command in commands(options)
