@@ -2,7 +2,8 @@
 
     python -m benchmarks.busy_machine
 
-Each way of waiting runs in a process of its own, alone and beside a loop of the lowest priority.
+Each way of waiting runs in a process of its own: alone, beside a loop of the same priority, and
+beside one that was started with `nice`, as people start long builds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ WAYS = {
     "fimble": {},
     "sleeping": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
+
+
+NEIGHBOURS = {"quiet": None, "busy": 0, "background": 10}  # and their niceness
 
 
 def measure(num_rounds: int) -> dict[str, list[float]]:
@@ -66,16 +70,16 @@ def measured_in_process(way: str, num_rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     """Measure every way on a quiet and on a busy machine."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(measure(arguments.rounds)))
         return
     figures: list[Figure] = []
-    for neighbour in ("quiet", "busy"):
-        loop = ["nice", "-n", "19", sys.executable, "-c", "while True: pass"]
-        busy = subprocess.Popen(loop) if neighbour == "busy" else None
+    for neighbour, niceness in NEIGHBOURS.items():
+        loop = ["nice", "-n", str(niceness), sys.executable, "-c", "while True: pass"]
+        busy = subprocess.Popen(loop) if niceness is not None else None
         try:
             for way in WAYS:
                 found = measured_in_process(way, arguments.rounds)
