@@ -84,16 +84,12 @@ class PromptBuilder:
         """Tokens that end a generation: the model's own and every sentinel of its format."""
         if self.fim_format is None:
             return self._tokenizer.eos_ids
-        named = (*self.fim_format.sentinels, *self.fim_format.stops)
-        found = (self._tokenizer.special_id(token) for token in named)
-        return self._tokenizer.eos_ids | {token_id for token_id in found if token_id is not None}
+        return self._tokenizer.eos_ids | self.sentinel_ids | self._ids_of(self.fim_format.stops)
 
     @property
     def sentinel_ids(self) -> frozenset[int]:
         """Tokens that say what stands where; they depend on all that is in front of them."""
-        names = () if self.fim_format is None else self.fim_format.sentinels
-        found = (self._tokenizer.special_id(token) for token in names)
-        return frozenset(token_id for token_id in found if token_id is not None)
+        return frozenset() if self.fim_format is None else self._ids_of(self.fim_format.sentinels)
 
     def build(
         self,
@@ -242,6 +238,11 @@ class PromptBuilder:
             return tuple(self._tokenizer.encode(f"{marker} {path}\n"))
         newline = "" if fmt.repository is RepositoryStyle.BARE_SEPARATOR else "\n"
         return (*self._special(fmt.file_separator), *self._tokenizer.encode(path + newline))
+
+    def _ids_of(self, tokens: Sequence[str]) -> frozenset[int]:
+        """Return the ids of those special ``tokens`` that the vocabulary has."""
+        found = (self._tokenizer.special_id(token) for token in tokens)
+        return frozenset(token_id for token_id in found if token_id is not None)
 
     def _special(self, token: str) -> tuple[int, ...]:
         token_id = self._tokenizer.special_id(token) if token else None

@@ -210,24 +210,6 @@ class SlotTable:
         first = self.num_exact()
         self._pool.rerotate(self.slots[first:], range(first, len(self.slots)))
 
-    def adopt(self, donor: SlotTable, start: int, stop: int, before: int) -> None:
-        """Copy tokens ``[start, stop)`` of ``donor`` in behind the first ``before`` of this table.
-
-        Their keys are rotated to where they then stand. They were computed behind another text, so
-        they count as one edit old.
-
-        Raises:
-            PoolFullError: They do not fit; the table is unchanged.
-        """
-        self.discard()
-        slots = self._pool.take(self._extent, stop - start)
-        self._pool.copy(donor.slots[start:stop], slots)
-        self.slots[before:before] = slots
-        self.token_ids[before:before] = donor.token_ids[start:stop]
-        self._pool.rerotate(slots, range(before, before + len(slots)))
-        self._pool.ages[slots] += 1
-        self._renumber(before)
-
     def consolidate(self) -> None:
         """Copy tokens that lie in other sessions' extents into the table's own.
 
