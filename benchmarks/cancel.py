@@ -35,6 +35,7 @@ from benchmarks.figures import Figure, bootstrap_bounds, timing_figure
 from benchmarks.resident import wait_until_idle
 from benchmarks.results import write_result
 from completion.config import CompletionConfig
+from completion.context import ContextRoom, NoContext
 from completion.service import CompletionService
 from completion.types import CompletionRequest, ContextChunk
 from lsp_server.host import ModelHost
@@ -62,7 +63,7 @@ class Phase(StrEnum):
     DECODE = "decode"
 
 
-class Trace:
+class Trace(NoContext):
     """What the engine does, told by the engine's thread; a source of no context."""
 
     def __init__(self) -> None:
@@ -72,7 +73,7 @@ class Trace:
         self.steps_ms: list[float] = []
         self._last_step_s = math.inf
 
-    def chunks(self, request: CompletionRequest, _max_num_tokens: int) -> Sequence[ContextChunk]:
+    def chunks(self, request: CompletionRequest, room: ContextRoom) -> Sequence[ContextChunk]:
         """Note that the engine begins with ``request``."""
         uri = request.document.uri
         self.started_s[uri] = time.perf_counter()

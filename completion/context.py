@@ -1,25 +1,57 @@
-"""Where context from other files comes from; a retrieval index will implement this."""
+"""Where context from other files comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from completion.types import CompletionRequest, ContextChunk
 
 
-class ContextProvider(Protocol):
-    """A source of repository context. Called on the engine thread; must answer in milliseconds."""
+@dataclass(frozen=True, slots=True)
+class ContextRoom:
+    """What a prompt has room for.
 
-    def chunks(self, request: CompletionRequest, max_num_tokens: int) -> Sequence[ContextChunk]:
-        """Return chunks of other files, most stable first, for about ``max_num_tokens``."""
+    ``count_tokens`` tells what a chunk costs there. ``visible`` is the stretch of the document, in
+    offsets, that the prompt shows anyway.
+    """
+
+    max_num_tokens: int
+    count_tokens: Callable[[ContextChunk], int]
+    visible: tuple[int, int]
+
+
+class ContextProvider(Protocol):
+    """A source of repository context. Called on the engine thread; answers in milliseconds."""
+
+    def chunks(self, request: CompletionRequest, room: ContextRoom) -> Sequence[ContextChunk]:
+        """Return lines to show beside the document, in the order they are to stand.
+
+        What is returned for successive requests of a document differs as little as it can: every
+        difference costs the cache some tokens.
+        """
+        ...
+
+    def note_draft(self, request: CompletionRequest, text: str) -> None:
+        """Take in what the model wrote for ``request``: it says what the next lines are about."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept for the document ``key``."""
         ...
 
 
 class NoContext:
     """No repository context: the current file alone."""
 
-    def chunks(self, request: CompletionRequest, max_num_tokens: int) -> Sequence[ContextChunk]:
+    def chunks(self, request: CompletionRequest, room: ContextRoom) -> Sequence[ContextChunk]:
         """Return nothing."""
-        del request, max_num_tokens
+        del request, room
         return ()
+
+    def note_draft(self, request: CompletionRequest, text: str) -> None:
+        """Do nothing."""
+
+    def forget(self, key: str) -> None:
+        """Do nothing."""

@@ -13,7 +13,9 @@ from completion.types import (
     Candidate,
     CompletionOutcome,
     CompletionRequest,
+    CompletionTimings,
     CompletionTrace,
+    ContextChunk,
     FinishReason,
     NoSuggestion,
     NoSuggestionReason,
@@ -89,3 +91,20 @@ def with_total(outcome: CompletionOutcome, total_ms: float) -> CompletionOutcome
     """Return ``outcome`` with its total time."""
     timings = replace(outcome.trace.timings_ms, total=total_ms)
     return replace(outcome, trace=replace(outcome.trace, timings_ms=timings))
+
+
+def trace_of(
+    model: str,
+    generation: Generation,
+    timings: CompletionTimings,
+    chunks: tuple[ContextChunk, ...],
+) -> CompletionTrace:
+    """Return what is to be told about how ``generation`` came to be."""
+    return CompletionTrace(
+        model=model,
+        age=generation.age,
+        prompt=generation.prompt,
+        timings_ms=timings,
+        speculation=generation.speculation,
+        context=chunks,
+    )

@@ -114,15 +114,20 @@ class PromptBuilder:
         head = self._head(request, chunks, int(budget * self._config.context_share))
         path = self._path_in_prefix(request) if chunks else ()
         num_others = sum(len(segment.token_ids) for segment in head) + len(path) + len(line)
-        left = WindowBudget(
-            max(budget - num_others - NUM_SENTINELS, 32),
-            self._config.suffix_share,
-            self._config.slack,
-        )
+        left = self.budget(max(budget - num_others - NUM_SENTINELS, 32))
         text, cursor = request.document.text, request.offset
         prefix, suffix = windows.around(self._retokenizer, text, above, cursor, left)
         body = self._arrange((*path, *prefix), tuple(suffix), tuple(line))
         return FimPrompt((*head, *body), healed, forced)
+
+    def num_chunk_tokens(self, chunk: ContextChunk) -> int:
+        """Return how many tokens ``chunk`` takes in a prompt, give or take one or two."""
+        named = self._tokenizer.encode(f"{chunk.path}\n{chunk.text}")
+        return len(named) + NUM_SENTINELS
+
+    def budget(self, num_tokens: int) -> WindowBudget:
+        """Return how prefix and suffix share ``num_tokens``."""
+        return WindowBudget(num_tokens, self._config.suffix_share, self._config.slack)
 
     def surroundings(self, request: CompletionRequest, num_tokens: int) -> PatchTarget | None:
         """Return the document around the cursor from left to right, far beyond the prompt.

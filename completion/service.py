@@ -17,11 +17,10 @@ from torch import Tensor
 
 from completion.caches import build_caches
 from completion.config import CompletionConfig
-from completion.context import ContextProvider, NoContext
+from completion.context import ContextProvider, ContextRoom, NoContext
 from completion.decoding import ForcedTextImpossibleError
 from completion.errors import PromptTooLongError, ServiceClosedError
-from completion.generation import Generation
-from completion.outcome import conclude, selection_mismatch, with_total
+from completion.outcome import conclude, selection_mismatch, trace_of, with_total
 from completion.prompt import FimPrompt, PromptBuilder
 from completion.rules import generation_hooks, generation_params
 from completion.scheduler import Checkpoint, EngineThread, Priority, Work
@@ -197,6 +196,7 @@ class CompletionService:
         return self._cache.lookup(request)
 
     def _close_document(self, key: str) -> None:
+        self._context.forget(key)
         self._caches.sessions.close(key)
         self._syntax.forget(key)
 
@@ -237,6 +237,7 @@ class CompletionService:
     def _keep(self, request: CompletionRequest, outcome: CompletionOutcome) -> None:
         """Remember a suggestion, and prepare what follows its acceptance."""
         if isinstance(outcome, Suggestion) and not request.verbatim:
+            self._context.note_draft(request, outcome.text)
             self._cache.store(request, outcome)
             self._remember(request, outcome)
             self._prefetch(request, outcome)
@@ -254,11 +255,11 @@ class CompletionService:
         started = time.perf_counter()
         tree = self._parse(request)
         strategy = choose_strategy(request, tree=tree)
-        chunks = self._retrieve(request)
-        retrieved = time.perf_counter()
         # A document that may never be must not move the windows of the one that is.
         is_ahead = priority is Priority.PREFETCH
         windows = session.windows.copy() if is_ahead else session.windows
+        chunks = self._retrieve(request, windows)
+        retrieved = time.perf_counter()
         policy = self._upkeep.policy_for(request)
         prompt, is_short = self._build_prompt(request, session, windows, chunks, deadline, policy)
         session.take_best(prompt, self._caches.patcher, policy)
@@ -281,9 +282,9 @@ class CompletionService:
         finally:
             session.settle()
         if is_short:
-            self._upkeep.complete_prompt(request, chunks)
+            self._upkeep.complete_prompt(request, self._retrieve)
         elif not is_ahead:
-            self._upkeep.heal(request, prompt)
+            self._upkeep.rest(request, prompt, chunks, self._retrieve)
         timings = CompletionTimings(
             retrieval=(retrieved - started) * 1000,
             prompt=(prompted - retrieved) * 1000,
@@ -291,7 +292,7 @@ class CompletionService:
             prefill=generation.prefill_ms,
             decode=generation.decode_ms,
         )
-        trace = self._trace_of(generation, timings, chunks)
+        trace = trace_of(self._model.name, generation, timings, chunks)
         if request.verbatim:
             return conclude_verbatim(request, generation, trace)
         return conclude(request, strategy, generation, trace)
@@ -314,13 +315,18 @@ class CompletionService:
             logger.warning("no grammar for %s: %s", language.name, error)
             return None
 
-    def _retrieve(self, request: CompletionRequest) -> tuple[ContextChunk, ...]:
+    def _retrieve(
+        self, request: CompletionRequest, windows: StickyWindows
+    ) -> tuple[ContextChunk, ...]:
+        config, document = self._config.prompt, request.document
+        num_tokens = int(config.max_num_tokens * config.context_share)
         if not request.use_retrieval:
             return ()
-        config = self._config.prompt
-        return tuple(
-            self._context.chunks(request, int(config.max_num_tokens * config.context_share))
-        )
+        windows.follow(document)
+        left = self._prompts.budget(config.max_num_tokens - num_tokens)
+        visible = windows.visible(document.text, request.offset, left)
+        room = ContextRoom(num_tokens, self._prompts.num_chunk_tokens, visible)
+        return tuple(self._context.chunks(request, room))
 
     def _build_prompt(
         self,
@@ -378,18 +384,3 @@ class CompletionService:
 
     def _trace(self) -> CompletionTrace:
         return CompletionTrace(model=self._model.name)
-
-    def _trace_of(
-        self,
-        generation: Generation,
-        timings: CompletionTimings,
-        chunks: tuple[ContextChunk, ...],
-    ) -> CompletionTrace:
-        return CompletionTrace(
-            model=self._model.name,
-            age=generation.age,
-            prompt=generation.prompt,
-            timings_ms=timings,
-            speculation=generation.speculation,
-            context=chunks,
-        )

@@ -118,8 +118,10 @@ class DocumentSnapshot:
     """A document at one version.
 
     ``owner`` is the client whose document it is: an editor's unsaved text and the file that a
-    script reads are two documents, though their ``uri`` is the same. ``edits`` lead from version ``base_version`` to this one; an empty tuple with ``base_version``
-    ``None`` means the text arrived whole.
+    script reads are two documents, though their ``uri`` is the same. ``edits`` lead from version
+    ``base_version`` to this one; an empty tuple with ``base_version`` ``None`` means the text
+    arrived whole. ``workspace`` is the absolute path of the folder that ``path`` is relative to,
+    empty outside of every folder.
     """
 
     uri: str
@@ -130,6 +132,7 @@ class DocumentSnapshot:
     edits: tuple[TextEdit, ...] = ()
     base_version: int | None = None
     owner: str = ""
+    workspace: str = ""
 
     @property
     def key(self) -> str:
@@ -242,7 +245,10 @@ class SpeculationStats:
 
 @dataclass(frozen=True, slots=True)
 class ContextChunk:
-    """A stretch of another file shown to the model. Lines are 1-based and inclusive."""
+    """A stretch of another file shown to the model. Lines are 1-based and inclusive.
+
+    ``reason`` tells people why it is there.
+    """
 
     path: str
     start_line: int
@@ -250,6 +256,7 @@ class ContextChunk:
     text: str
     score: float
     source: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from completion.types import (
     ContextChunk,
     WorkCancelled,
 )
+from completion.windows import StickyWindows
 from kvedit.drift import DriftMonitor, compare
 from kvedit.policy import PatchPolicy
 
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 # Long enough for the rest of a paste or of a formatter's edits, too short for anybody to notice.
 COALESCING_S = 0.015
 
-Retrieve = Callable[[CompletionRequest], Sequence[ContextChunk]]
+Retrieve = Callable[[CompletionRequest, StickyWindows], tuple[ContextChunk, ...]]
 
 
 class CacheUpkeep:
@@ -60,32 +61,53 @@ class CacheUpkeep:
         """Bring the document's cache up to ``request``, which may never be asked, a moment from now."""
 
         def work(checkpoint: Checkpoint) -> None:
-            self._update(request, retrieve(request), checkpoint)
+            self._update(request, retrieve, checkpoint)
 
         self._queue(request.document.key, Priority.PATCH, work, max(resting_s, COALESCING_S))
 
-    def complete_prompt(self, request: CompletionRequest, chunks: Sequence[ContextChunk]) -> None:
+    def complete_prompt(self, request: CompletionRequest, retrieve: Retrieve) -> None:
         """Compute the whole prompt of a request that got a shorter one, for the next request."""
 
         def work(checkpoint: Checkpoint) -> None:
-            self._update(request, chunks, checkpoint)
+            self._update(request, retrieve, checkpoint)
 
         self._queue(request.document.key, Priority.SECOND_PASS, work)
 
-    def heal(self, request: CompletionRequest, prompt: FimPrompt) -> None:
-        """Make the document's cache exact once nothing has happened for a while."""
+    def rest(
+        self,
+        request: CompletionRequest,
+        prompt: FimPrompt,
+        chunks: Sequence[ContextChunk],
+        retrieve: Retrieve,
+    ) -> None:
+        """Once nothing has happened for a while: retrieve again if the answer changes that, heal.
+
+        ``prompt`` with ``chunks`` is what was just answered. The text written for it says what the
+        next lines are about, so that its retrieval may now find better ones (RepoCoder).
+        """
         if not self.policy_for(request).heals:
             return
         key = request.document.key
 
         def work(checkpoint: Checkpoint) -> None:
             with self._caches.sessions.borrow(key) as session:
-                if session is not None:
-                    self._heal(session, checkpoint)
-                    self._look_around(session, request, checkpoint)
-            self._store_chunks(prompt, checkpoint)
+                again = chunks if session is None else retrieve(request, session.windows)
+            if tuple(again) != tuple(chunks):
+                self._update(request, retrieve, checkpoint)
+            else:
+                self._heal_all(request, prompt, checkpoint)
 
         self._queue(key, Priority.HEAL, work, self._config.heal_after_s)
+
+    def heal(self, request: CompletionRequest, prompt: FimPrompt) -> None:
+        """Make the document's cache exact once nothing has happened for a while."""
+        if not self.policy_for(request).heals:
+            return
+
+        def work(checkpoint: Checkpoint) -> None:
+            self._heal_all(request, prompt, checkpoint)
+
+        self._queue(request.document.key, Priority.HEAL, work, self._config.heal_after_s)
 
     def forget(self, key: str) -> None:
         """Drop what is queued for the document ``key``."""
@@ -116,18 +138,28 @@ class CacheUpkeep:
     def _update(
         self,
         request: CompletionRequest,
-        chunks: Sequence[ContextChunk],
+        retrieve: Retrieve,
         checkpoint: Checkpoint,
     ) -> None:
         policy, document = self.policy_for(request), request.document
         with self._caches.sessions.use(document.key, document.lasting_key) as session:
             session.windows.follow(request.document)
+            chunks = retrieve(request, session.windows)
             prompt = self._prompts.build(request, chunks, session.windows)
             session.take_best(prompt, self._caches.patcher, policy)
             target = prompt.target(session.donors)
             self._caches.generator.prefill(session.table, target, policy, checkpoint)
             session.num_prompt_tokens = len(session.table)
         self.heal(request, prompt)
+
+    def _heal_all(
+        self, request: CompletionRequest, prompt: FimPrompt, checkpoint: Checkpoint
+    ) -> None:
+        with self._caches.sessions.borrow(request.document.key) as session:
+            if session is not None:
+                self._heal(session, checkpoint)
+                self._look_around(session, request, checkpoint)
+        self._store_chunks(prompt, checkpoint)
 
     def _heal(self, session: Session, checkpoint: Checkpoint) -> None:
         while self._caches.patcher.heal(session.table, session.num_prompt_tokens, checkpoint):

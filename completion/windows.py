@@ -16,6 +16,7 @@ from kvedit.retokenize import Retokenizer, TokenizedText
 from models.tokenizer import Tokenizer
 
 _MAX_CHARS_PER_TOKEN = 8  # more text than this per token is not even tokenised
+_FEW_CHARS_PER_TOKEN = 3  # source code has at least that many nearly everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,18 @@ class StickyWindows:
                 self._end = _moved(self._end, document.edits)
                 self._anchor = _moved(self._anchor, document.edits, follows=False)
         self._version = document.version
+
+    def visible(self, text: str, cursor: int, budget: WindowBudget) -> tuple[int, int]:
+        """Return, as offsets, what of ``text`` a prompt at ``cursor`` will show, as far as is known.
+
+        The edges of the window if it stays; else about as much text as the budget holds.
+        """
+        kept = self._kept(text, cursor, cursor, budget)
+        if kept is not None:
+            return kept
+        num_after = int(budget.num_tokens * budget.suffix_share)
+        start = cursor - (budget.num_tokens - num_after) * _FEW_CHARS_PER_TOKEN
+        return max(0, start), min(len(text), cursor + num_after * _FEW_CHARS_PER_TOKEN)
 
     def around(
         self, retokenizer: Retokenizer, text: str, above: int, below: int, budget: WindowBudget

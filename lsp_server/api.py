@@ -27,11 +27,14 @@ from completion.types import (
     TriggerKind,
 )
 from kvedit.policy import PatchMode
+from lsp_server.building import index_options
 from lsp_server.documents import offset_at, read_document, text_document
 from lsp_server.errors import BadSettingError
 from lsp_server.options import from_flags
 from lsp_server.settings import Settings, all_specs
+from lsp_server.workspace_root import in_workspace
 from models.progress import ProgressCallback, ignore_progress
+from retrieval.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from completion.service import CompletionService
@@ -85,6 +88,10 @@ class Completer:
             settings = replace(settings, model=replace(settings.model, name=model))
         self._settings = settings
         self._progress = progress
+        index = settings.index
+        # A script does not wait for an index to be made: it uses what there is.
+        options = index_options(index, kept_fresh=False) if index.enabled else None
+        self._workspaces = Workspaces(options)
         self._lock = Lock()
         self._service: CompletionService | None = None
 
@@ -109,7 +116,7 @@ class Completer:
             if self._service is None:
                 from lsp_server.app import build_service
 
-                self._service = build_service(self._settings, self._progress)
+                self._service = build_service(self._settings, self._progress, self._workspaces)
             return self._service
 
     def complete(
@@ -182,6 +189,7 @@ class Completer:
             service, self._service = self._service, None
         if service is not None:
             service.close()
+        self._workspaces.close_unused(0.0)
 
 
 def build_request(
@@ -208,6 +216,7 @@ def build_request(
     }
     chosen: Wishes = {**defaults, **wishes}
     chosen["patching"] = PatchMode(chosen["patching"])
+    document = in_workspace(document)
     return CompletionRequest(uuid.uuid4().hex, document, offset, is_interactive=False, **chosen)
 
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from completion.repository_context import RepositoryContext
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.service import CompletionService
 from lsp_server.settings import Settings
 from models.loader import default_cache_dir, load_model
 from models.progress import ProgressCallback, ignore_progress
+from retrieval.workspaces import Workspaces
 
 _DEFAULT_NUM_THREADS = torch.get_num_threads()
 
 
 def build_service(
-    settings: Settings, progress: ProgressCallback = ignore_progress
+    settings: Settings,
+    progress: ProgressCallback = ignore_progress,
+    workspaces: Workspaces | None = None,
 ) -> CompletionService:
     """Load the model that ``settings`` name and return the service around it.
 
-    Fetches weights that are missing unless that is switched off. Takes seconds.
+    Fetches weights that are missing unless that is switched off. Takes seconds. Context comes from
+    the indexes of ``workspaces``; without them the current file is all that is shown.
 
     Raises:
         models.errors.ModelError: The model is unknown, broken, cannot be had, or does not fit.
@@ -36,7 +41,8 @@ def build_service(
         allow_network=not wanted.offline,
         compile_elementwise=wanted.compile,
     )
-    return CompletionService(model, _config(settings))
+    context = None if workspaces is None else RepositoryContext(workspaces)
+    return CompletionService(model, _config(settings), context)
 
 
 def _use_threads(num_threads: int) -> None:

@@ -26,6 +26,8 @@ COMMANDS = {
     "lsp": "serve an editor over standard input and output",
     "serve": "serve the model over HTTP, as OpenAI's completions",
     "daemon": "start, stop and look at the process that owns the models",
+    "index": "index a folder, or show the state of its index",
+    "search": "search the index, or show what the model would be shown",
     "config": "show the settings and where they come from, trust a project's file",
     "models": "list, fetch, check and remove models",
     "doctor": "say what works on this machine, what is missing and what to do",
@@ -73,10 +75,12 @@ def _explain(error: Exception) -> int:
     from completion.errors import CompletionError
     from lsp_server.errors import BadInputError, FimbleError
     from models.errors import ModelError, UnknownModelError
+    from retrieval.errors import RetrievalError
 
     if isinstance(error, BadInputError | UnknownModelError):
         return _fail(error, EXIT_BAD_INPUT)
-    if not isinstance(error, FimbleError | CompletionError | ModelError | OSError):
+    known = FimbleError | CompletionError | ModelError | RetrievalError | OSError
+    if not isinstance(error, known):
         import logging
 
         logging.getLogger(__name__).error("this is a mistake in fimble", exc_info=error)

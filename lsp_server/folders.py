@@ -32,6 +32,11 @@ class WorkspaceFolders:
     def __init__(self) -> None:
         self._paths: list[PurePath] = []
 
+    @property
+    def paths(self) -> list[str]:
+        """The folders' absolute paths."""
+        return [str(path) for path in self._paths]
+
     def change(self, added: Iterable[str], removed: Iterable[str] = ()) -> None:
         """Take in and drop folders by URI; unknown ones are fine."""
         dropped = {path_of(uri) for uri in removed}
@@ -40,11 +45,12 @@ class WorkspaceFolders:
         # The innermost first: it is the one a document is named by.
         self._paths = sorted({*kept, *new}, key=lambda path: len(path.parts), reverse=True)
 
-    def name(self, path: str | None) -> str | None:
-        """Return ``path`` relative to its folder and with slashes, unchanged outside all of them."""
-        if path is None:
-            return None
+    def locate(self, path: str) -> tuple[str, str]:
+        """Return the folder that ``path`` lies in, and ``path`` relative to it with slashes.
+
+        Outside all folders, no folder and ``path`` as it is.
+        """
         for folder in self._paths:
             if PurePath(path).is_relative_to(folder):
-                return PurePath(path).relative_to(folder).as_posix()
-        return path
+                return str(folder), PurePath(path).relative_to(folder).as_posix()
+        return "", path

@@ -27,6 +27,7 @@ from kvedit.policy import CacheStats
 from lsp_server.metrics import Metrics
 from lsp_server.settings import Settings
 from models.progress import Progress, ProgressCallback
+from retrieval.workspaces import Workspaces
 
 if TYPE_CHECKING:  # importing it loads torch, which would delay the answer to `initialize`
     from completion.service import CompletionService
@@ -138,8 +139,12 @@ class _Shared:
 class ModelHost:
     """Builds services and hands out leases. May be used from any thread."""
 
-    def __init__(self, build: BuildService) -> None:
-        """Build with ``build``, which runs in the loader's thread, one service at a time."""
+    def __init__(self, build: BuildService, workspaces: Workspaces | None = None) -> None:
+        """Build with ``build``, which runs in the loader's thread, one service at a time.
+
+        ``workspaces`` are the indexes that the services draw on; None: there are none.
+        """
+        self.workspaces = workspaces or Workspaces()
         self.metrics = Metrics()
         self.metrics.observe_models(self.status)
         self._build = build
@@ -197,6 +202,7 @@ class ModelHost:
         for shared in services:
             if shared.ready is not None:
                 shared.ready.close()
+        self.workspaces.close()
         return any(shared.future.running() for shared in services)
 
     def release(self, lease: Lease, shared: _Shared, *, drop: bool) -> None:

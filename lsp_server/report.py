@@ -88,6 +88,7 @@ def _trace(trace: CompletionTrace) -> dict[str, object]:
                 "end_line": chunk.end_line,
                 "score": chunk.score,
                 "source": chunk.source,
+                "reason": chunk.reason,
             }
             for chunk in trace.context
         ],

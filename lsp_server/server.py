@@ -23,6 +23,7 @@ from lsp_server.features import (
     ahead,
     commands,
     configuration,
+    indexing,
     inline_completion,
     notebook_sync,
     text_sync,
@@ -90,6 +91,7 @@ class FimbleLanguageServer(LanguageServer):
         self.session = Session(owner)
         self.client_name = ""
         self.metrics = host.metrics
+        self.workspaces = host.workspaces
         self._host = host
         self._lease: Lease | None = None
         self._progress: LoadingProgress | None = None
@@ -159,6 +161,8 @@ class FimbleLanguageServer(LanguageServer):
     def disconnect(self) -> None:
         """End what runs for this client and let go of what was kept for it."""
         self.protocol.cancel_running_requests()
+        indexing.drop(self, self.session.uris)
+        indexing.change_folders(self, self.session.folders.paths, ())
         if self._lease is None:
             return
         if self._progress is not None:

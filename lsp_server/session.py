@@ -83,6 +83,11 @@ class Session:
         """How many documents are open, a notebook's cells counted one by one."""
         return len(self._documents)
 
+    @property
+    def uris(self) -> list[str]:
+        """The documents that are open."""
+        return list(self._documents)
+
     def find(self, uri: str) -> OpenDocument | None:
         """Return the newest version of the document, ``None`` if it is not open."""
         return self._documents.get(uri)
@@ -241,8 +246,10 @@ class Session:
 
     def _named(self, snapshot: DocumentSnapshot) -> DocumentSnapshot:
         """Return ``snapshot`` with the path that the model is to see: the one in the workspace."""
-        name = self.folders.name(snapshot.path)
-        return snapshot if name == snapshot.path else replace(snapshot, path=name)
+        if snapshot.path is None:
+            return snapshot
+        folder, name = self.folders.locate(snapshot.path)
+        return replace(snapshot, path=name, workspace=folder) if folder else snapshot
 
 
 def _apply(

@@ -220,6 +220,36 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """The index of a workspace, from which related code is shown to the model.
+
+    Of the process: clients share indexes, so the first one's choice counts.
+    """
+
+    enabled: Annotated[
+        bool,
+        Rule("keep an index of the workspaces that are open", free=frozenset({False})),
+    ] = True
+    folder: Annotated[
+        str,
+        Rule(
+            "where indexes are kept; empty: the user's cache folder",
+            optional=True,
+            may_be_path=True,
+        ),
+    ] = ""
+    max_file_kb: Annotated[int, Rule("kilobytes of a file that is indexed at most", 1, 65_536)] = (
+        1024
+    )
+    max_num_files: Annotated[
+        int, Rule("files of a workspace that is indexed at most", 1, 10_000_000)
+    ] = 200_000
+    num_workers: Annotated[
+        int, Rule("processes that index many files at once; 0: by the number of cores", 0, 64)
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """The language server as a program."""
 
@@ -285,6 +315,7 @@ class Settings:
     completion: CompletionSettings = field(default_factory=CompletionSettings)
     prompt: PromptSettings = field(default_factory=PromptSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
 

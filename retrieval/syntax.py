@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import tree_sitter
 
-from retrieval.languages import BlockStyle, Language, load_grammar
+from retrieval.languages import BlockStyle, Grammar, Language, load_grammar
 
 _COMMENTS = frozenset({"comment", "line_comment", "block_comment"})
 _STRINGS = frozenset(
@@ -27,6 +27,11 @@ _STRINGS = frozenset(
         "rune_literal",
         "raw_string_literal",
         "interpreted_string_literal",
+        "interpolated_string_expression",
+        "verbatim_string_literal",
+        "encapsed_string",
+        "heredoc",
+        "nowdoc",
         "system_lib_string",
         "regex",
     }
@@ -41,6 +46,9 @@ _BLOCKS = frozenset(
         "constructor_body",
         "interface_body",
         "enum_body",
+        "enum_member_declaration_list",
+        "enum_declaration_list",
+        "accessor_list",
         "switch_body",
         "switch_block",
         "match_block",
@@ -59,6 +67,8 @@ _FUNCTIONS = frozenset(
         "method_definition",
         "method_declaration",
         "constructor_declaration",
+        "local_function_statement",
+        "anonymous_function",
         "arrow_function",
         "func_literal",
         "lambda_expression",
@@ -75,6 +85,8 @@ _JUMPS = frozenset(
     }
 )
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
+_SPARE_STEPS = 1000
+_BYTES_PER_STEP = 10  # on random text the parsers need 40 bytes or more for a step, on code 100
 _SUITE_HEADERS = ("_statement", "_definition", "_clause")
 _SUITE_KEYWORD = re.compile(
     r"\s*(async|case|class|def|elif|else|except|finally|for|if|match|try|while|with)\b"
@@ -93,22 +105,26 @@ class Span:
 class SyntaxTree:
     """One version of a document, parsed. Immutable: an edit yields a new tree."""
 
-    __slots__ = ("_source", "_tree", "language", "text")
+    __slots__ = ("_is_parsed", "_source", "_tree", "language", "text")
 
     def __init__(
-        self, language: Language, text: str, source: bytes, tree: tree_sitter.Tree
+        self, language: Grammar, text: str, source: bytes, old_tree: tree_sitter.Tree | None = None
     ) -> None:
         self.language = language
         self.text = text
         self._source = source
-        self._tree = tree
+        tree = _parsed(language, source, old_tree)
+        self._is_parsed = tree is not None
+        self._tree = tree or _parser(language).parse(b"")
 
     @classmethod
-    def parse(cls, language: Language, text: str) -> SyntaxTree:
-        """Return the tree of ``text``; lone surrogates are kept, so offsets stay right."""
-        source = _encode(text)
-        parser = tree_sitter.Parser(load_grammar(language))
-        return cls(language, text, source, parser.parse(source))
+    def parse(cls, language: Grammar, text: str) -> SyntaxTree:
+        """Return the tree of ``text``; lone surrogates are kept, so offsets stay right.
+
+        Where the parser comes to no end, the tree is that of an empty text: it answers as if
+        nothing were known.
+        """
+        return cls(language, text, _encode(text))
 
     def edited(self, edits: Sequence[tuple[int, int, str]]) -> SyntaxTree:
         """Return the tree after ``edits``; what they did not touch is not parsed again.
@@ -134,8 +150,17 @@ class SyntaxTree:
             )
             text = text[:start] + inserted + text[end:]
             source = new_source
-        parser = tree_sitter.Parser(load_grammar(self.language))
-        return SyntaxTree(self.language, text, source, parser.parse(source, tree))
+        return SyntaxTree(self.language, text, source, tree if self._is_parsed else None)
+
+    @property
+    def root(self) -> tree_sitter.Node:
+        r"""The root of the tree. Its nodes count bytes of ``source``, their rows ``\n`` alone."""
+        return self._tree.root_node
+
+    @property
+    def source(self) -> bytes:
+        """The text as it was parsed: UTF-8, with lone surrogates encoded like other characters."""
+        return self._source
 
     def node_at(self, offset: int) -> Span:
         """Return the smallest named node that ``offset`` lies in or touches."""
@@ -165,10 +190,13 @@ class SyntaxTree:
         return False
 
     def empty_block_at(self, offset: int) -> bool:
-        """Whether ``offset`` stands in a block that was opened and holds nothing yet."""
-        if self.language.block_style is BlockStyle.BRACES:
+        """Whether ``offset`` stands in a block that was opened and holds nothing yet.
+
+        Of a ``Grammar`` that is no ``Language`` the blocks are not known, so none is seen.
+        """
+        if self._block_style is BlockStyle.BRACES:
             return self._braces_are_empty(offset)
-        return self._suite_is_empty(offset)
+        return self._block_style is BlockStyle.INDENTATION and self._suite_is_empty(offset)
 
     def num_faults(self, start: int, end: int) -> int:
         """Return how many things are wrong between two offsets.
@@ -180,7 +208,7 @@ class SyntaxTree:
         first, last = _byte_offset(self.text, start), _byte_offset(self.text, end)
         nodes = list(_overlapping(self._tree.root_node, first, last))
         num_faults = sum(node.is_error or node.is_missing for node in nodes)
-        is_indented = self.language.block_style is BlockStyle.INDENTATION
+        is_indented = self._block_style is BlockStyle.INDENTATION
         for node in nodes:
             if node.type in _BLOCKS or node.type == "module":
                 num_faults += _num_unreachable(node, first, last)
@@ -195,6 +223,10 @@ class SyntaxTree:
     def enclosing_function(self, offset: int) -> Span | None:
         """Return the innermost function around ``offset``, its header included, or ``None``."""
         return self._enclosing(offset, _FUNCTIONS)
+
+    @property
+    def _block_style(self) -> BlockStyle | None:
+        return self.language.block_style if isinstance(self.language, Language) else None
 
     def _enclosing(self, offset: int, kinds: frozenset[str]) -> Span | None:
         byte = _byte_offset(self.text, offset)
@@ -256,6 +288,38 @@ class SyntaxTree:
             _code_points(self._source, node.start_byte),
             _code_points(self._source, node.end_byte),
         )
+
+
+def _parser(language: Grammar) -> tree_sitter.Parser:
+    return tree_sitter.Parser(load_grammar(language))
+
+
+def _parsed(
+    language: Grammar, source: bytes, old_tree: tree_sitter.Tree | None
+) -> tree_sitter.Tree | None:
+    """Return the tree of ``source``, or ``None`` if the parser seems to run in circles.
+
+    On a few broken texts the recovery from errors never ends, and would hold the interpreter's
+    lock for ever. Its steps are counted, not timed, so that equal texts have equal trees.
+    """
+    num_left = _SPARE_STEPS + len(source) // _BYTES_PER_STEP
+
+    def is_beyond(_byte: int, _has_error: bool) -> bool:
+        nonlocal num_left
+        num_left -= 1
+        return num_left < 0
+
+    def read(byte: int, _point: tree_sitter.Point) -> bytes:
+        # Anything but bytes up to the very end makes a node's ``text`` crash or be wrong.
+        return source[byte:] if byte else source
+
+    parser = _parser(language)
+    try:
+        if old_tree is None:
+            return parser.parse(read, progress_callback=is_beyond)
+        return parser.parse(read, old_tree, progress_callback=is_beyond)
+    except ValueError:  # how the binding says that it was stopped
+        return None
 
 
 def _overlapping(node: tree_sitter.Node, start: int, end: int) -> Iterator[tree_sitter.Node]:

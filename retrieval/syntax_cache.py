@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrieval.languages import Language
+from retrieval.languages import Grammar
 from retrieval.syntax import SyntaxTree
 
 
@@ -29,7 +29,7 @@ class SyntaxCache:
         self,
         uri: str,
         version: int,
-        language: Language,
+        language: Grammar,
         text: str,
         *,
         base_version: int | None = None,
@@ -62,7 +62,7 @@ class SyntaxCache:
     def _carried_over(
         old: _Parsed | None,
         version: int,
-        language: Language,
+        language: Grammar,
         text: str,
         base_version: int | None,
         edits: Sequence[tuple[int, int, str]],

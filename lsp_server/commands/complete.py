@@ -136,7 +136,7 @@ def _ask_daemon(request: CompletionRequest, settings: Settings, wishes: Wishes) 
     params = {
         "document": {
             "uri": document.uri,
-            "path": document.path,
+            "path": os.path.join(document.workspace, document.path or ""),
             "language_id": document.language_id,
             "text": document.text,
         },

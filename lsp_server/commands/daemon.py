@@ -16,9 +16,7 @@ from lsp_server.daemon.hello import Hello, Role, new_client_id
 from lsp_server.daemon.paths import RuntimePaths, log_file, users_paths
 
 if TYPE_CHECKING:
-    from completion.service import CompletionService
-    from lsp_server.settings import Settings
-    from models.progress import ProgressCallback
+    pass
 
 EXIT_NOT_RUNNING = 3
 _FOLLOW_S = 0.25
@@ -146,9 +144,9 @@ def _run(_arguments: argparse.Namespace) -> int:
     import asyncio
     import logging
 
+    from lsp_server.building import new_host
     from lsp_server.config_files import read_user_file
     from lsp_server.daemon.server import Daemon
-    from lsp_server.host import ModelHost
     from lsp_server.logs import configure_logging
     from lsp_server.options import from_environment, resolve
 
@@ -164,7 +162,7 @@ def _run(_arguments: argparse.Namespace) -> int:
     os.chdir("/")
     if settings.server.nice:
         os.nice(settings.server.nice)
-    host = ModelHost(_build)
+    host = new_host(settings.index)
 
     async def serve() -> None:
         daemon = Daemon(host, paths, settings.server)
@@ -179,13 +177,6 @@ def _run(_arguments: argparse.Namespace) -> int:
         # Loading cannot be interrupted, and an interpreter that ends waits for its threads.
         os._exit(0)
     return 0
-
-
-def _build(settings: Settings, progress: ProgressCallback) -> CompletionService:
-    """Build the service; runs in the loader's thread, which is where torch is imported."""
-    from lsp_server.app import build_service
-
-    return build_service(settings, progress)
 
 
 def _hello() -> Hello:

@@ -22,7 +22,7 @@ import psutil
 from lsp_server import version
 from lsp_server.commands.flags import add_log_flags, add_model_flags, resolve_settings
 from lsp_server.settings import Settings
-from retrieval.languages import LANGUAGES, load_grammar
+from retrieval.languages import GRAMMARS, load_grammar
 
 EXIT_CANNOT_COMPLETE = 1
 SCHEMA = 1
@@ -161,7 +161,7 @@ def _device(settings: Settings) -> Check:
 
 def _grammars() -> Check:
     broken = []
-    for language in LANGUAGES:
+    for language in GRAMMARS:
         try:
             load_grammar(language)
         except (ImportError, OSError, AttributeError, ValueError):
@@ -169,7 +169,7 @@ def _grammars() -> Check:
     if broken:
         remedy = "install fimble again, with its dependencies"
         return Check("grammars", Status.WARN, f"cannot load: {', '.join(broken)}", remedy)
-    return Check("grammars", Status.OK, ", ".join(language.name for language in LANGUAGES))
+    return Check("grammars", Status.OK, ", ".join(language.name for language in GRAMMARS))
 
 
 def _git() -> Check:

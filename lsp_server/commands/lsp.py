@@ -17,13 +17,11 @@ from lsp_server.commands.flags import (
 from lsp_server.config_files import read_user_file
 from lsp_server.errors import BadInputError, BadSettingError
 from lsp_server.options import from_environment
-from lsp_server.settings import Settings
 from models import registry
 from models.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from completion.service import CompletionService
-    from models.progress import ProgressCallback
+    pass
 
 EXIT_INTERRUPTED = 130
 
@@ -65,14 +63,15 @@ def _serve_here(arguments: argparse.Namespace) -> int:
     import logging
 
     # Bad flags and variables are refused here, before a client waits for an answer.
-    registry.resolve(resolve_settings(arguments).model.name)
-    from lsp_server.host import ModelHost
+    settings = resolve_settings(arguments)
+    registry.resolve(settings.model.name)
+    from lsp_server.building import new_host
     from lsp_server.server import FimbleLanguageServer
     from lsp_server.transport import serve
     from lsp_server.turns import watch_turns
 
     output = _claim_stdout()
-    host = ModelHost(_build)
+    host = new_host(settings.index)
     server = FimbleLanguageServer(
         host,
         from_environment(os.environ),
@@ -92,13 +91,6 @@ def _serve_here(arguments: argparse.Namespace) -> int:
         logging.shutdown()
         os._exit(code)
     return code
-
-
-def _build(settings: Settings, progress: ProgressCallback) -> CompletionService:
-    """Build the service; runs in the loader's thread, which is where torch is imported."""
-    from lsp_server.app import build_service
-
-    return build_service(settings, progress)
 
 
 def _claim_stdout() -> BinaryIO:

@@ -26,9 +26,7 @@ from lsp_server.settings import HttpSettings, Settings
 from models import registry
 
 if TYPE_CHECKING:
-    from completion.service import CompletionService
     from lsp_server.host import ModelHost
-    from models.progress import ProgressCallback
 
 _MAX_TOKEN_FILE_BYTES = 4096
 
@@ -114,9 +112,9 @@ def _serve_from_daemon(http: HttpSettings, flags: Mapping[str, object]) -> int:
 
 
 def _serve_here(settings: Settings) -> int:
-    from lsp_server.host import ModelHost
+    from lsp_server.building import new_host
 
-    host = ModelHost(_build)
+    host = new_host(settings.index)
     try:
         asyncio.run(_until_interrupted(host, settings))
     finally:
@@ -148,10 +146,3 @@ def _announce(url: str) -> None:
     sys.stdout.write(f"{url}\n")
     sys.stdout.flush()
     sys.stderr.write("fimble: serving, Ctrl-C ends it\n")
-
-
-def _build(settings: Settings, progress: ProgressCallback) -> CompletionService:
-    """Build the service; runs in the loader's thread, which is where torch is imported."""
-    from lsp_server.app import build_service
-
-    return build_service(settings, progress)

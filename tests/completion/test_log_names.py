@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from completion.context import ContextRoom, NoContext
 from completion.service import CompletionService
 from completion.types import CancellationToken, CompletionRequest, ContextChunk
 from lsp_server.logs import client_scope, configure_logging, request_scope
@@ -22,10 +23,10 @@ from models.loader import LoadedModel
 logger = logging.getLogger(__name__)
 
 
-class ToldContext:
+class ToldContext(NoContext):
     """A source of repository context that says when it was asked."""
 
-    def chunks(self, request: CompletionRequest, max_num_tokens: int) -> tuple[ContextChunk, ...]:
+    def chunks(self, request: CompletionRequest, room: ContextRoom) -> tuple[ContextChunk, ...]:
         logger.info("retrieval")
         return ()
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
+from completion.context import ContextRoom, NoContext
 from completion.service import CompletionService
 from completion.types import (
     CancellationToken,
@@ -35,13 +36,13 @@ TEXT = "def f(a, b):\n    total = a\n    \n    return total\n"
 OFFSET = TEXT.index("    \n") + 4
 
 
-class OneChunk:
+class OneChunk(NoContext):
     """Knows one thing about the repository, and who asked for it."""
 
     def __init__(self) -> None:
         self.requests: list[CompletionRequest] = []
 
-    def chunks(self, request: CompletionRequest, max_num_tokens: int) -> Sequence[ContextChunk]:
+    def chunks(self, request: CompletionRequest, room: ContextRoom) -> Sequence[ContextChunk]:
         self.requests.append(request)
         return [ContextChunk("b.py", 1, 2, "limit = 10\nstep = 2\n", 1.0, "test")]
 

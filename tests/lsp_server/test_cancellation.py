@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
+from completion.context import ContextRoom, NoContext
 from completion.service import CompletionService
 from completion.types import CompletionRequest, ContextChunk
 from models.decoder import Decoder
@@ -40,7 +41,7 @@ TEXT = "def f(a, b):\n    total = a\n    \n    return total\n\n\ndef g(c):\n    
 HERE = (2, 4)
 
 
-class Watch:
+class Watch(NoContext):
     """Counts the layers that run for each request, and holds the engine where a test says.
 
     It is the service's source of context too: that is where it learns what the engine works on.
@@ -58,7 +59,7 @@ class Watch:
         """What was begun for somebody who waits: caches are patched for nobody."""
         return [request_id for request_id in self.begun if not request_id.startswith("ahead of")]
 
-    def chunks(self, request: CompletionRequest, _budget: int) -> list[ContextChunk]:
+    def chunks(self, request: CompletionRequest, room: ContextRoom) -> Sequence[ContextChunk]:
         self.begun.append(request.request_id)
         return []
 

@@ -42,7 +42,7 @@ def test_a_uri_has_a_path_where_it_names_a_file(uri: str, path: str | None) -> N
 @given(st.text(max_size=30), st.sampled_from(["", "file:", "untitled:", "vscode-notebook-cell:"]))
 def test_any_uri_has_a_path_or_none(text: str, scheme: str) -> None:
     path = path_of(scheme + text)
-    assert WorkspaceFolders().name(path) == path
+    assert WorkspaceFolders().locate(path) == ("", path)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.languages import LANGUAGES, Language, language_for
+from retrieval.languages import GRAMMARS, Grammar, grammar_for, language_for
 from retrieval.syntax import SyntaxTree
 
 
 def at_cursor(language_id: str, marked: str) -> tuple[SyntaxTree, int]:
     offset = marked.index("|")
-    language = language_for(language_id)
+    language = grammar_for(language_id)
     assert language is not None
     return SyntaxTree.parse(language, marked[:offset] + marked[offset + 1 :]), offset
 
@@ -33,6 +33,9 @@ def at_cursor(language_id: str, marked: str) -> tuple[SyntaxTree, int]:
         ("go", "// hello|", True),
         ("rust", "/* a */ let x = |1;", False),
         ("c", "int a; // b|", True),
+        ("csharp", "int a; // b|", True),
+        ("php", "<?php # b|", True),
+        ("ruby", "a # b|", True),
     ],
 )
 def test_it_knows_comments(language_id: str, marked: str, expected: bool) -> None:
@@ -55,6 +58,9 @@ def test_it_knows_comments(language_id: str, marked: str, expected: bool) -> Non
         ("go", "var s = `a\n|b`", True),
         ("rust", 'let s = "é|";', True),
         ("cpp", "char c = 'x|';", True),
+        ("csharp", 'var a = $"b|";', True),
+        ("csharp", 'var a = $"b {c|} d";', False),
+        ("php", '<?php $a = "b|";', True),
     ],
 )
 def test_it_knows_strings(language_id: str, marked: str, expected: bool) -> None:
@@ -85,6 +91,9 @@ def test_it_knows_strings(language_id: str, marked: str, expected: bool) -> None
         ("go", "func f() {\n\t|\n}\n", True),
         ("rust", "fn f() {|}\n", True),
         ("cpp", "if (x) {\n  |\n", True),
+        ("csharp", "class A {\n  int F() {\n    |\n  }\n}\n", True),
+        ("php", "<?php function f() {\n  |\n}\n", True),
+        ("ruby", "def f\n  |\nend\n", False),
         ("c", "int x = 1;\n|", False),
     ],
 )
@@ -126,8 +135,8 @@ FRAGMENTS = st.text(
 )
 
 
-@given(st.sampled_from(LANGUAGES), FRAGMENTS, st.data())
-def test_no_question_raises_on_any_text(language: Language, text: str, data: st.DataObject) -> None:
+@given(st.sampled_from(GRAMMARS), FRAGMENTS, st.data())
+def test_no_question_raises_on_any_text(language: Grammar, text: str, data: st.DataObject) -> None:
     tree = SyntaxTree.parse(language, text)
     offset = data.draw(st.integers(0, len(text)))
     node = tree.node_at(offset)
@@ -151,9 +160,9 @@ def place(text: str, edits: list[tuple[float, float, str]]) -> list[tuple[int, i
     return placed
 
 
-@given(st.sampled_from(LANGUAGES), FRAGMENTS, EDITS)
+@given(st.sampled_from(GRAMMARS), FRAGMENTS, EDITS)
 def test_an_edited_tree_holds_the_edited_text(
-    language: Language, text: str, edits: list[tuple[float, float, str]]
+    language: Grammar, text: str, edits: list[tuple[float, float, str]]
 ) -> None:
     placed = place(text, edits)
     expected = text
@@ -179,6 +188,16 @@ def test_an_incremental_parse_answers_like_a_fresh_one() -> None:
     for offset in range(len(edited.text) + 1):
         assert edited.node_at(offset) == fresh.node_at(offset)
         assert edited.in_string(offset) == fresh.in_string(offset)
+
+
+def test_a_parse_that_comes_to_no_end_is_given_up() -> None:
+    language = language_for("typescriptreact")
+    assert language is not None
+    endless = "(-/\n`b/*`}A.a.--c*/"
+    tree = SyntaxTree.parse(language, endless)
+    assert (tree.text, tree.root.end_byte) == (endless, 0)
+    ended = tree.edited([(0, len(endless), "let a = 1")])
+    assert ended.node_at(4) == SyntaxTree.parse(language, "let a = 1").node_at(4)
 
 
 def test_editing_leaves_the_old_tree_as_it_was() -> None:

@@ -1,0 +1,1 @@
+"""Chunks as vectors: embedders, the index of nearest neighbours, and what fills it when idle."""
