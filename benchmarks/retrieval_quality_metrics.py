@@ -98,14 +98,19 @@ def _definition_rank(task: RetrievalTask, snippets: Sequence[Snippet]) -> int:
 
 
 def _defines(task: RetrievalTask, path: str, text: str) -> bool:
-    """Whether ``text`` of the file at ``path`` shows a line that defines what the truth uses."""
-    signatures = {
-        lines_of(task.files[path])[line].strip()
+    """Whether ``text`` of the file at ``path`` shows a line that defines what the truth uses.
+
+    An outline has in one line what a file may have in several, so the beginning of it counts.
+    """
+    signatures = tuple(
+        "".join(lines_of(task.files[path])[line].split())
         for definition in task.definitions
         if definition.path == path
         for line in definition.lines
-    }
-    return bool(signatures) and any(line.strip() in signatures for line in lines_of(text))
+    )
+    return bool(signatures) and any(
+        "".join(line.split()).startswith(signatures) for line in lines_of(text)
+    )
 
 
 def _novid(task: RetrievalTask, texts: Sequence[str]) -> float | None:

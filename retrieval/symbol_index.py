@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from retrieval.query import Query
 from retrieval.snippet import Snippet
@@ -14,12 +15,12 @@ from retrieval.symbols.resolve import Resolver, Scope
 from retrieval.symbols.symbol import Resolved
 from retrieval.symbols.workspace import MANIFESTS
 from retrieval.syntax import SyntaxTree
-from retrieval.terms import terms_of
+from retrieval.terms import terms_of, terms_of_name
 
 _QUIET_S = 0.5  # a document is looked at again when nobody has typed in it for that long
 _MAX_NUM_AT_CURSOR = 2
 _MAX_NUM_IMPORTED = 5
-_NAME_SHARE = 4.0  # of a score: what is called by its name matters more than what it consists of
+_IMPORTED, _AT_CURSOR = 200, 500  # characters of an outline
 
 
 class SymbolIndex:
@@ -34,6 +35,7 @@ class SymbolIndex:
         self._lock = threading.Lock()
         self._paths: Collection[str] | None = None
         self._scopes: dict[str, Scope] = {}
+        self._imported: dict[str, Sequence[tuple[Resolved, str]]] = {}
         self._changed_at: dict[str, float] = {}
 
     def paths(self) -> Collection[str]:
@@ -62,6 +64,7 @@ class SymbolIndex:
         with self._lock:
             self._changed_at.pop(path, None)
             self._scopes.pop(path, None)
+            self._imported.pop(path, None)
 
     def files_changed(self, changed: Collection[str] = ()) -> None:
         """Take in that files came, went or changed: what open documents lead to may be elsewhere."""
@@ -87,24 +90,27 @@ class SymbolIndex:
         """Prepare the scope of a document, whose tree is ``tree``; reads and parses other files."""
         with self._lock:
             self._changed_at.pop(path, None)
+            if tree is None:
+                self._scopes.pop(path, None)
+            self._imported.pop(path, None)
         if tree is not None:
             scope = self._resolver.prepare(path, tree)
+            imported = [
+                (found, scope.outline(found, max_num_characters=_IMPORTED))
+                for found in scope.imported_definitions()
+            ]
             with self._lock:
-                self._scopes[path] = scope
+                self._scopes[path], self._imported[path] = scope, imported
 
     def imported(self, path: str, query: Query, line: str) -> list[Snippet]:
         """Return outlines of what the imports of ``path`` bring in, ranked by ``query``.
 
         Those that share no term with it are left out. ``line`` is the cursor's.
         """
-        scope = self._scopes.get(path)
-        if scope is None:
-            return []
-        scored = ((_score(found, query), found) for found in scope.imported_definitions())
-        ranked = sorted(
-            (pair for pair in scored if pair[0] > 0), key=lambda pair: (-pair[0], pair[1].path)
-        )
-        return _snippets(scope, ranked[:_MAX_NUM_IMPORTED], line)
+        shown = self._imported.get(path, ())
+        scored = ((_score(found, outline, query), found, outline) for found, outline in shown)
+        ranked = sorted((each for each in scored if each[0] > 0), key=_by_score)
+        return [_snippet(*each, line) for each in ranked[:_MAX_NUM_IMPORTED]]
 
     def at_cursor(self, path: str, tree: SyntaxTree, offset: int, line: str) -> list[Snippet]:
         """Return outlines of what is being typed at ``offset``: a receiver, a function, a name."""
@@ -115,7 +121,11 @@ class SymbolIndex:
         for resolved in scope.definitions_for(tree, offset):
             if resolved.path != path and not any(_holds(one, resolved) for one in found):
                 found.append(resolved)
-        return _snippets(scope, ((1.0, one) for one in found[:_MAX_NUM_AT_CURSOR]), line)
+        shown = found[:_MAX_NUM_AT_CURSOR]
+        return [
+            _snippet(1.0, one, scope.outline(one, max_num_characters=_AT_CURSOR), line)
+            for one in shown
+        ]
 
 
 def _holds(one: Resolved, other: Resolved) -> bool:
@@ -128,25 +138,32 @@ def _is_manifest(path: str) -> bool:
     return posixpath.basename(path) in MANIFESTS
 
 
-def _score(resolved: Resolved, query: Query) -> float:
-    """Return how much of the query is about a definition: its name above all."""
-    definition, weights = resolved.definition, query.weights
-    name = weights.get(definition.name.lower(), 0.0)
-    terms = {*terms_of(definition.signature)}
-    shared = sum(weights.get(term, 0.0) for term in terms)
-    return _NAME_SHARE * name + shared / (1 + len(terms))
+def _score(resolved: Resolved, outline: str, query: Query) -> float:
+    """Return how much of the query is about a definition: its name above all, then what it shows.
+
+    Weights compared in benchmarks/results/retrieval_quality.json.
+    """
+    name, weights = resolved.definition.name, query.weights
+    parts, shown = terms_of_name(name), {*terms_of(outline)}
+    of_parts = sum(weights.get(term, 0.0) for term in parts) / max(len(parts), 1)
+    of_shown = sum(weights.get(term, 0.0) for term in shown) / (1 + math.sqrt(len(shown)))
+    return 2 * weights.get(name.lower(), 0.0) + of_parts + 0.3 * of_shown
 
 
-def _snippets(scope: Scope, found: Iterable[tuple[float, Resolved]], line: str) -> list[Snippet]:
-    return [
-        definition_snippet(
-            resolved.path,
-            resolved.definition.start_line,
-            resolved.definition.end_line,
-            scope.outline(resolved) + "\n",
-            resolved.definition.name,
-            line=line,
-            score=score,
-        )
-        for score, resolved in found
-    ]
+def _by_score(scored: tuple[float, Resolved, str]) -> tuple[float, str, int]:
+    """Return the key that puts the best first, and equal ones in the order of their places."""
+    score, resolved, _ = scored
+    return -score, resolved.path, resolved.definition.start_line
+
+
+def _snippet(score: float, resolved: Resolved, outline: str, line: str) -> Snippet:
+    definition = resolved.definition
+    return definition_snippet(
+        resolved.path,
+        definition.start_line,
+        definition.end_line,
+        f"{outline}\n",
+        definition.name,
+        line=line,
+        score=score,
+    )

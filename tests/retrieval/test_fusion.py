@@ -43,8 +43,8 @@ def names_of(candidates: Sequence[Candidate]) -> str:
         ({}, ""),
         ({SIMILAR: "abc"}, "abc"),
         ({SIMILAR: "", EDIT: "xy"}, "xy"),
-        # One definition and one edit get in among the first five.
-        ({SIMILAR: "abcd", DEFINITION: "xy", EDIT: "uvw"}, "abxcudv"),
+        # Definitions are in front, and one edit gets in among the first six.
+        ({SIMILAR: "abcd", DEFINITION: "xy", EDIT: "uvw"}, "xyabcudv"),
         # What two sources agree on is lifted; what only the weak one has comes last.
         ({SIMILAR: "abc", MEANING: "cx"}, "cabx"),
         ({SIMILAR: "abcdef", SnippetSource.OPEN_FILE: "d"}, "dabcef"),
@@ -77,12 +77,12 @@ def test_similarity_is_only_what_similar_says() -> None:
 
 def test_pinned_definitions_head_the_list_and_count_as_definitions() -> None:
     fused = fuse(
-        {SIMILAR: ranking("ab"), DEFINITION: ranking("x", DEFINITION)},
+        {SIMILAR: ranking("ab"), DEFINITION: ranking("xy", DEFINITION)},
         NOWHERE,
         pinned=ranking("pq", DEFINITION),
     )
-    assert names_of(fused) == "pqab"
-    assert [each.is_pinned for each in fused] == [True, True, False, False]
+    assert names_of(fused) == "pqxab"
+    assert [each.is_pinned for each in fused] == [True, True, False, False, False]
 
 
 def test_a_source_without_weight_does_not_count() -> None:
@@ -156,7 +156,7 @@ def test_what_ranks_low_is_not_merged_into_what_ranks_high() -> None:
 def test_an_outline_of_lines_that_are_shown_is_no_repetition() -> None:
     outline = Snippet("a.py", 0, 50, "class A:\n    def f(self): ...\n", 1.0, DEFINITION)
     fused = fuse({SIMILAR: [lines(10, 20)], DEFINITION: [outline]}, NOWHERE)
-    assert [each.snippet for each in fused] == [lines(10, 20), outline]
+    assert [each.snippet for each in fused] == [outline, lines(10, 20)]
 
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(1, 20)).map(lambda it: lines(it[0], sum(it)))
