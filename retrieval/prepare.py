@@ -24,6 +24,11 @@ def prepare(folder: Path, path: str, max_file_bytes: int) -> IndexedFile | None:
     found = read_text(folder / path, max_file_bytes)
     if isinstance(found, TextFile):
         return prepare_text(path, redact(found.text), found.stamp)
+    return left_out(folder, path)
+
+
+def left_out(folder: Path, path: str) -> IndexedFile | None:
+    """Return the file ``path`` as one that is not shown; None if there is no such file."""
     try:
         status = os.lstat(folder / path)
     except (OSError, ValueError):

@@ -11,20 +11,27 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from retrieval.files.rules import FileRules
-from retrieval.prepare import prepare
+from retrieval.prepare import left_out, prepare
 from retrieval.scan import find_changes
 from retrieval.sparse.errors import IndexFolderError
 from retrieval.sparse.index import SparseIndex
+from retrieval.sparse.indexed_file import IndexedFile
 from retrieval.sparse.merge import merge
 from retrieval.sparse.segment import Segment
 from retrieval.sparse.store import IndexStore
+
+MAX_FILE_CPU_S = 20.0  # a megabyte of the slowest language takes two
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +113,10 @@ def main() -> None:
         "PrepareTask": lambda job, sent: make(job, PrepareTask(**sent)),
         "MergeTask": lambda job, sent: merged(MergeTask(**sent)),
     }
-    for line in sys.stdin.buffer:
-        kind, sent = json.loads(line)
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    while True:
+        kind, sent = json.loads(lines.get())
         try:
             answer: dict[str, Any] = asdict(runs[kind](job, sent))
         except IndexFolderError as error:
@@ -127,13 +136,12 @@ def scan(job: Job) -> Scanned:
 
 def make(job: Job, task: PrepareTask) -> Made:
     """Prepare files; one that vanished meanwhile is left out."""
-    num_lines = 0
-    num_files = 0
+    num_files = num_lines = 0
 
-    def prepared() -> Any:
-        nonlocal num_lines, num_files
+    def prepared() -> Iterator[IndexedFile]:
+        nonlocal num_files, num_lines
         for path in task.paths:
-            file = prepare(Path(job.folder), path, job.max_file_bytes)
+            file = _prepared(job, path)
             if file is not None:
                 num_files += 1
                 num_lines += file.chunks[-1].end_line if file.chunks else 0
@@ -150,12 +158,51 @@ def merged(task: MergeTask) -> Made:
     return Made(task.target)
 
 
+def _prepared(job: Job, path: str) -> IndexedFile | None:
+    """Return a file ready to be indexed; one that cannot be has no chunks.
+
+    A single file must not keep all others from being indexed, whatever is wrong with it or with us.
+    """
+    folder = Path(job.folder)
+    try:
+        with _limited(MAX_FILE_CPU_S):
+            return prepare(folder, path, job.max_file_bytes)
+    except Exception:  # noqa: BLE001 - this is the barrier; the file is shown as not indexed
+        return left_out(folder, path)
+
+
+@contextmanager
+def _limited(cpu_s: float) -> Iterator[None]:
+    """Raise TimeoutError inside of the block once it has computed for ``cpu_s`` seconds."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise TimeoutError(f"more than {cpu_s} s of processor time")
+
+    former = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, former)
+
+
 def step_back() -> None:
     """Let every other process go first: whoever types must not notice that files are indexed."""
     if hasattr(os, "sched_setscheduler"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     elif hasattr(os, "nice"):
         os.nice(19)
+
+
+def _listen(lines: SimpleQueue[bytes]) -> None:
+    """Hand on what is asked, and end the process with its standard input, at work or not."""
+    for line in sys.stdin.buffer:
+        lines.put(line)
+    os._exit(0)
 
 
 def _claim_stdout() -> BinaryIO:
