@@ -23,6 +23,8 @@ def commands(options: argparse.Namespace) -> list[list[str]]:
         archives = ["--cache", options.archives, *kept]
         found += [["kv_edit", "--data", options.edits, *archives], ["kv_edit", *kept, "--report"]]
         found += [["left_to_right", *archives], ["left_to_right", *kept, "--report"]]
+        if options.tree is not None:
+            found.append(["retrieval", "--tree", options.tree, "--data", options.edits, *archives])
     return found
 
 
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--data", help="folder with the HumanEval-Infilling files")
     parser.add_argument("--edits", help="folder with the recorded edits")
     parser.add_argument("--archives", help="folder for archives of releases, which are fetched")
+    parser.add_argument("--tree", help="folder of real sources to index, used with --edits")
     parser.add_argument("--work", help="folder for finished tasks, so that a run can be resumed")
     options = parser.parse_args()
     has_work = options.work is not None

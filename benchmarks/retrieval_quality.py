@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.results import write_result
 from benchmarks.retrieval_quality_baselines import Baselines, Retrieve
+from benchmarks.retrieval_quality_dense import DENSE_METHODS, dense_methods
 from benchmarks.retrieval_quality_fimble import FimbleRetrieval
 from benchmarks.retrieval_quality_metrics import MAX_NUM_CHARS, NUM_SNIPPETS, Measured, measure
 from benchmarks.retrieval_quality_report import figures_of, table_of
@@ -45,8 +46,8 @@ def main() -> None:
     if arguments.report:
         report(read_rows(arguments.work), arguments.seed)
         return
-    known = methods()
-    chosen = {name: known[name] for name in arguments.methods or known}
+    known = {**methods(), **dense_methods()}
+    chosen = {name: known[name] for name in arguments.methods or methods()}
     tasks = retrieval_tasks(arguments.cache, arguments.seed, arguments.count)
     run(tasks, chosen, arguments.work)
 
@@ -96,7 +97,12 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cache", type=Path, help="folder for archives of releases")
     parser.add_argument("--work", type=Path, required=True, help="folder for finished tasks")
-    parser.add_argument("--methods", nargs="+", choices=list(methods()), help="all by default")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=[*methods(), *DENSE_METHODS],
+        help=f"by default all but {', '.join(DENSE_METHODS)}, which load the model",
+    )
     parser.add_argument("--count", type=int, default=600, help="tasks of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report", action="store_true", help="only make the result")

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.retrieval_tasks import RetrievalTask
 from retrieval.assembly import Moment
 from retrieval.context import ContextFinder, Place
+from retrieval.dense.source import EmbedderSource
 from retrieval.fusion import DEFAULT_RULES, FusionRules
 from retrieval.languages import language_for
 from retrieval.open_text import OpenText
@@ -25,14 +26,22 @@ class FimbleRetrieval:
     One workspace at a time: tasks come sorted by package.
     """
 
-    def __init__(self, rules: FusionRules = DEFAULT_RULES) -> None:
+    def __init__(
+        self, rules: FusionRules = DEFAULT_RULES, source: EmbedderSource | None = None
+    ) -> None:
+        """Rank by ``rules``, and embed with what ``source`` gives, if there is one."""
         self._rules = rules
+        self._source = source
         self._package = ""
         self._index: WorkspaceIndex | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __call__(self, task: RetrievalTask, num_wanted: int) -> list[Snippet]:
         """Return the ranking of ``task``, best first, before it is packed into a budget."""
+        return self.ranked(task, num_wanted, self._rules)
+
+    def ranked(self, task: RetrievalTask, num_wanted: int, rules: FusionRules) -> list[Snippet]:
+        """Return the ranking of ``task`` by other rules."""
         index = self.index_of(task)
         index.note(OpenText(str(index.folder), task.path, _OWNER, task.language_id, 1, task.text))
         try:
@@ -41,7 +50,7 @@ class FimbleRetrieval:
             language = language_for(task.language_id, task.path)
             query = query_of(task.text, task.offset, language)
             moment = Moment(place.window(), place.line, query)
-            finder = ContextFinder(index, fusion=self._rules)
+            finder = ContextFinder(index, fusion=rules)
             found = finder.ranked(place, moment, finder.at_cursor(place))
             return [candidate.snippet for candidate in found[:num_wanted]]
         finally:
@@ -59,6 +68,8 @@ class FimbleRetrieval:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
             self._index = WorkspaceIndex(workspace, IndexOptions(store))
+            if self._source is not None:
+                self._index.use_embedder(self._source, lambda: True)
             self._index.refresh(lambda _: None, lambda: None)
             self._package = task.package
         return self._index

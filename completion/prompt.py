@@ -230,8 +230,7 @@ class PromptBuilder:
     def _repo_name(self, fmt: FimFormat | None, request: CompletionRequest) -> tuple[int, ...]:
         if fmt is None or not fmt.repo_name:
             return ()
-        path = PurePath(request.document.path or "repository")
-        name = path.parts[-2] if len(path.parts) > 1 else "repository"
+        name = PurePath(request.document.workspace).name or "repository"
         return (*self._special(fmt.repo_name), *self._tokenizer.encode(f"{name}\n"))
 
     def _file_head(

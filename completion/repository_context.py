@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 from completion.context import ContextRoom
 from completion.types import CompletionRequest, ContextChunk
+from retrieval.assembly import DEFAULT_RULES, AssemblyRules
 from retrieval.context import ContextFinder, Place
+from retrieval.fusion import DEFAULT_RULES as DEFAULT_FUSION
+from retrieval.fusion import FusionRules
 from retrieval.snippet import Snippet
 from retrieval.workspaces import Workspaces
 
@@ -30,8 +33,14 @@ class _Document:
 class RepositoryContext:
     """Finds context in the indexes of ``workspaces``; see ``ContextProvider``."""
 
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        rules: AssemblyRules = DEFAULT_RULES,
+        fusion: FusionRules = DEFAULT_FUSION,
+    ) -> None:
         self._workspaces = workspaces
+        self._rules, self._fusion = rules, fusion
         self._lock = threading.Lock()
         self._documents: OrderedDict[str, _Document] = OrderedDict()
 
@@ -45,7 +54,8 @@ class RepositoryContext:
         with self._lock:
             document = self._documents.get(shown.key)
             if document is None or document.finder.index is not index:
-                document = self._documents[shown.key] = _Document(ContextFinder(index))
+                finder = ContextFinder(index, self._rules, self._fusion)
+                document = self._documents[shown.key] = _Document(finder)
             self._documents.move_to_end(shown.key)
             while len(self._documents) > _MAX_NUM_DOCUMENTS:
                 self._documents.popitem(last=False)
@@ -58,6 +68,8 @@ class RepositoryContext:
             draft=document.draft,
             has_rested=now - document.asked_at > _RESTING_S,
             time_s=now,
+            clipboard=self._workspaces.clipboards.text(shown.owner),
+            may_wait=not request.is_interactive,
         )
         document.asked_at = now
         snippets = document.finder.find(

@@ -111,6 +111,12 @@ class EngineThread:
             return len(self._queue)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no job runs or waits; those that are not due yet do not count."""
+        with self._wakeup:
+            return not self._queue and not self._running
+
+    @property
     def busy_s(self) -> float:
         """Seconds of work so far; the job that is running does not count yet."""
         return self._busy_s

@@ -99,6 +99,11 @@ class CompletionService:
         return self._engine.num_waiting
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the engine has nothing to do."""
+        return self._engine.is_idle
+
+    @property
     def busy_s(self) -> float:
         """Seconds that the engine has worked so far, in finished jobs."""
         return self._engine.busy_s
@@ -258,7 +263,9 @@ class CompletionService:
         # A document that may never be must not move the windows of the one that is.
         is_ahead = priority is Priority.PREFETCH
         windows = session.windows.copy() if is_ahead else session.windows
-        chunks = self._retrieve(request, windows)
+        # What is shown beside it stays as well, so that its cache begins as the document's does.
+        chunks = session.chunks if is_ahead else self._retrieve(request, windows)
+        session.chunks = chunks
         retrieved = time.perf_counter()
         policy = self._upkeep.policy_for(request)
         prompt, is_short = self._build_prompt(request, session, windows, chunks, deadline, policy)

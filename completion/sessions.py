@@ -12,6 +12,7 @@ from torch import Tensor
 from completion.kept_sessions import KeptSessions
 from completion.prompt import FimPrompt
 from completion.scheduler import Priority
+from completion.types import ContextChunk
 from completion.windows import StickyWindows
 from kvedit.patch import CachePatcher
 from kvedit.policy import PatchPolicy
@@ -29,7 +30,7 @@ class Session:
     ``ahead`` is a second table, sharing all it can with the first: the document as it will be if a
     suggestion is accepted. Computing it must not cost the cache of the document as it is.
     ``around`` is a third: the document from left to right, far beyond the prompt, for jumps.
-    ``asked`` is the prompt last answered from a patched cache, with its logits. ``name`` is what the
+    ``chunks`` stand beside it in the prompt. ``asked`` is the prompt last answered from a patched cache, with its logits. ``name`` is what the
     document is called in every run, None if it has no such name.
     """
 
@@ -41,6 +42,7 @@ class Session:
         self.ahead: SlotTable | None = None
         self._works_ahead = False
         self.windows = StickyWindows()
+        self.chunks: tuple[ContextChunk, ...] = ()
         self.num_prompt_tokens = 0
         self.asked: tuple[list[int], Tensor] | None = None
         self.used_at = time.monotonic()

@@ -144,7 +144,7 @@ class CacheUpkeep:
         policy, document = self.policy_for(request), request.document
         with self._caches.sessions.use(document.key, document.lasting_key) as session:
             session.windows.follow(request.document)
-            chunks = retrieve(request, session.windows)
+            chunks = session.chunks = retrieve(request, session.windows)
             prompt = self._prompts.build(request, chunks, session.windows)
             session.take_best(prompt, self._caches.patcher, policy)
             target = prompt.target(session.donors)

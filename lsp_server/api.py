@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 # A script waits for its answer, so the deadline only guards against a machine that hangs.
 SCRIPT_DEADLINE_MS = 120_000.0
+_OPENING_TIMEOUT_S = 10.0  # of an index that is there; a million lines take half a second
 
 
 class Wishes(TypedDict, total=False):
@@ -181,7 +182,24 @@ class Completer:
     ) -> CompletionOutcome:
         """Complete ``document`` at ``offset``; arguments and errors are those of ``complete``."""
         request = build_request(document, offset, self._settings, wishes)
-        return self.load().complete(request, cancel or CancellationToken(), on_text)
+        return self.answer(request, cancel or CancellationToken(), on_text)
+
+    def answer(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken,
+        on_text: Callable[[str], None] | None = None,
+    ) -> CompletionOutcome:
+        """Answer a request of ``build_request``; for the other arguments and errors see ``complete``.
+
+        The index opens while the model loads; unlike an editor, a script has no second request that
+        would find it open.
+        """
+        folder = request.document.workspace if request.use_retrieval else ""
+        self._workspaces.find(folder)
+        service = self.load()
+        self._workspaces.wait_for(folder, _OPENING_TIMEOUT_S)
+        return service.complete(request, cancel, on_text)
 
     def close(self) -> None:
         """End the engine and give back the model's memory; a later request loads it again."""
@@ -210,12 +228,13 @@ def build_request(
         "top_p": completion.top_p,
         "top_k": completion.top_k,
         "trigger": TriggerKind.INVOKED,
-        "use_retrieval": engine.retrieval,
+        "use_retrieval": settings.shows_context,
         "use_speculation": engine.speculation,
         "patching": engine.patching,
     }
     chosen: Wishes = {**defaults, **wishes}
     chosen["patching"] = PatchMode(chosen["patching"])
+    chosen["use_retrieval"] = chosen["use_retrieval"] and settings.index.enabled
     document = in_workspace(document)
     return CompletionRequest(uuid.uuid4().hex, document, offset, is_interactive=False, **chosen)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from completion.repository_context import RepositoryContext
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
+from completion.repository_context import RepositoryContext
 from completion.service import CompletionService
 from lsp_server.settings import Settings
-from models.loader import default_cache_dir, load_model
+from models.loader import LoadedModel, default_cache_dir, load_model
 from models.progress import ProgressCallback, ignore_progress
 from retrieval.workspaces import Workspaces
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from retrieval.dense.source import TokenVectors
 
 _DEFAULT_NUM_THREADS = torch.get_num_threads()
 
@@ -41,8 +49,28 @@ def build_service(
         allow_network=not wanted.offline,
         compile_elementwise=wanted.compile,
     )
-    context = None if workspaces is None else RepositoryContext(workspaces)
-    return CompletionService(model, _config(settings), context)
+    if workspaces is None:
+        return CompletionService(model, _config(settings))
+    if workspaces.wants_token_vectors:
+        workspaces.use_embedder(token_vectors(model))
+    return CompletionService(model, _config(settings), RepositoryContext(workspaces))
+
+
+def token_vectors(model: LoadedModel) -> TokenVectors:
+    """Return the input embeddings of ``model``, for finding code by meaning.
+
+    They hold its vocabulary and not its weights, so that a model that is dropped gives its memory
+    back: from then on there is nothing to load.
+    """
+    from retrieval.dense.source import TokenVectors
+
+    decoder = weakref.ref(model.decoder)
+
+    def load() -> npt.NDArray[np.floating] | None:
+        found = decoder()
+        return None if found is None else found.token_vectors()
+
+    return TokenVectors(model.fingerprint, model.tokenizer.encode, load)
 
 
 def _use_threads(num_threads: int) -> None:

@@ -12,18 +12,33 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lsp_server.host import ModelHost
-from lsp_server.settings import IndexSettings, Settings
+from lsp_server.settings import DENSE_OFF, DENSE_STATIC, IndexSettings, Settings
+from lsp_server.workspace_root import too_wide
 from retrieval.workspaces import IndexOptions, Workspaces
 
 if TYPE_CHECKING:
     from completion.service import CompletionService
     from models.progress import ProgressCallback
+    from retrieval.dense.sentence import SentenceEmbedder
 
 
 def new_host(settings: IndexSettings) -> ModelHost:
     """Return the host of this process, which indexes workspaces as ``settings`` say."""
     workspaces = Workspaces(index_options(settings) if settings.enabled else None)
-    return ModelHost(lambda wanted, progress: build(wanted, progress, workspaces), workspaces)
+    host = ModelHost(lambda wanted, progress: build(wanted, progress, workspaces), workspaces)
+    workspaces.give_way(lambda: host.is_idle)
+    if settings.enabled and settings.dense not in (DENSE_OFF, DENSE_STATIC):
+        workspaces.use_embedder(_encoder(settings))
+    return host
+
+
+def _encoder(settings: IndexSettings) -> SentenceEmbedder:
+    """Return the encoder that ``settings`` name; it is loaded when there is something to embed."""
+    from retrieval.dense.sentence import SentenceEmbedder
+
+    name = settings.dense
+    folder = os.path.expanduser(name) if name.startswith("~") else name
+    return SentenceEmbedder(folder, settings.dense_layers or None)
 
 
 def build(
@@ -45,6 +60,8 @@ def index_options(settings: IndexSettings, *, kept_fresh: bool = True) -> IndexO
         num_workers=settings.num_workers,
         kept_fresh=kept_fresh,
         environment=dict(os.environ),
+        too_wide=too_wide(),
+        embeds_tokens=kept_fresh and settings.dense == DENSE_STATIC,
     )
 
 

@@ -89,7 +89,7 @@ def to_request(
         temperature=completion.temperature,
         top_p=completion.top_p,
         top_k=completion.top_k,
-        use_retrieval=engine.retrieval,
+        use_retrieval=settings.shows_context,
         use_speculation=engine.speculation,
         patching=engine.patching,
     )

@@ -147,6 +147,7 @@ class ModelHost:
         self.workspaces = workspaces or Workspaces()
         self.metrics = Metrics()
         self.metrics.observe_models(self.status)
+        self.metrics.observe_indexes(self.workspaces.status)
         self._build = build
         self._loader = ThreadPoolExecutor(1, "loader")
         self._waiting = ThreadPoolExecutor(_MAX_NUM_WAITING, "completion")
@@ -173,6 +174,15 @@ class ModelHost:
         """Return what this process holds."""
         with self._lock:
             return [_status(shared) for shared in self._shared.values()]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no model computes, and none is being loaded."""
+        with self._lock:
+            shared = list(self._shared.values())
+        if any(each.state is LoadingState.LOADING for each in shared):
+            return False
+        return all(each.ready.is_idle for each in shared if each.ready is not None)
 
     def unload_unused(self, after_s: float, now: float | None = None) -> None:
         """Close the services that nobody has used for ``after_s``; 0 means never.

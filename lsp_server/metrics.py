@@ -31,6 +31,7 @@ from completion.types import (
 )
 from kvedit.policy import CacheStats
 from lsp_server import version
+from retrieval.snippet import SnippetSource
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -77,6 +78,20 @@ class ModelState(Protocol):
         ...
 
 
+class IndexState(Protocol):
+    """What is read of each index."""
+
+    @property
+    def state(self) -> str:
+        """A word or two, such as ``up to date``."""
+        ...
+
+    @property
+    def num_files(self) -> int:
+        """Files in it."""
+        ...
+
+
 class Metrics:
     """The counters of one process; may be told and asked from any thread."""
 
@@ -108,6 +123,12 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self._snippets = Counter(
+            "fimble_context_snippets",
+            "Stretches of other files that were shown to the model, by how they were found.",
+            ("source",),
+            registry=self.registry,
+        )
         self._long_turns = Counter(
             "fimble_long_turns",
             "Times that one handler kept the event loop for more than 20 ms.",
@@ -125,6 +146,10 @@ class Metrics:
         """Show the state of ``models()`` whenever the metrics are read; call it once."""
         self.registry.register(_Models(models))
 
+    def observe_indexes(self, indexes: Callable[[], Sequence[IndexState]]) -> None:
+        """Show how large ``indexes()`` are whenever the metrics are read; call it once."""
+        self.registry.register(_Indexes(indexes))
+
     def observe_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Show how many tasks ``loop`` has whenever the metrics are read; call it once."""
         tasks = Gauge("fimble_tasks", "Tasks of the event loop.", registry=self.registry)
@@ -141,6 +166,8 @@ class Metrics:
         for stage in _STAGES:
             self._stage_seconds.labels(stage).observe(getattr(timings, stage) / 1000)
         prompt, decoding = outcome.trace.prompt, outcome.trace.speculation
+        for chunk in outcome.trace.context:
+            self._snippets.labels(chunk.source).inc()
         self._tokens.labels("cached").inc(prompt.num_cached_tokens)
         self._tokens.labels("patched").inc(prompt.num_patched_tokens)
         self._tokens.labels("new").inc(prompt.num_new_tokens)
@@ -186,6 +213,8 @@ class Metrics:
             self._stage_seconds.labels(stage)
         for kind in _TOKEN_KINDS:
             self._tokens.labels(kind)
+        for origin in SnippetSource:
+            self._snippets.labels(origin)
 
 
 def _labels(outcome: CompletionOutcome) -> tuple[str, str, str]:
@@ -225,6 +254,23 @@ class _Models(Collector):
         yield waiting
         yield busy
         yield from _caches(models)
+
+
+class _Indexes(Collector):
+    """The indexes of workspaces, read when asked."""
+
+    def __init__(self, indexes: Callable[[], Sequence[IndexState]]) -> None:
+        self._indexes = indexes
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how many indexes there are by state, and how many files they hold."""
+        indexes = self._indexes()
+        states = GaugeMetricFamily("fimble_indexes", "Indexes by state.", labels=["state"])
+        for state in sorted({index.state for index in indexes}):
+            states.add_metric([state], sum(index.state == state for index in indexes))
+        yield states
+        num_files = sum(index.num_files for index in indexes)
+        yield GaugeMetricFamily("fimble_indexed_files", "Files in all indexes.", value=num_files)
 
 
 def _caches(models: Sequence[ModelState]) -> Iterator[Metric]:

@@ -21,15 +21,16 @@ from pygls.protocol import default_converter
 from lsp_server import version
 from lsp_server.features import (
     ahead,
+    clipboard,
     commands,
     configuration,
-    indexing,
     inline_completion,
     notebook_sync,
     text_sync,
     why,
     workspace,
 )
+from lsp_server.features.indexing import IndexFeed
 from lsp_server.features.loading_progress import LoadingProgress
 from lsp_server.host import Lease, ModelHost, service_key
 from lsp_server.options import Options, Problem, resolve
@@ -48,6 +49,7 @@ _NOTHING = Options({})
 # The completion list is not among them: it is for some clients only.
 _FEATURES = (
     configuration, text_sync, notebook_sync, workspace, inline_completion, commands, why, ahead,
+    clipboard,
 )  # fmt: skip
 
 
@@ -92,6 +94,7 @@ class FimbleLanguageServer(LanguageServer):
         self.client_name = ""
         self.metrics = host.metrics
         self.workspaces = host.workspaces
+        self.index_feed = IndexFeed(host.workspaces, self.session)
         self._host = host
         self._lease: Lease | None = None
         self._progress: LoadingProgress | None = None
@@ -115,6 +118,9 @@ class FimbleLanguageServer(LanguageServer):
         for problem in self._resolve_all():
             logger.warning("%s", problem.message)
             self.show_warning(f"fimble: {problem.message}")
+        # Not before the client's options are known, which may switch the index off.
+        is_on = self.settings.index.enabled
+        self.index_feed.follow(self.session.folders.paths if is_on else ())
         self.start_loading()
 
     def _resolve_all(self) -> tuple[Problem, ...]:
@@ -161,8 +167,8 @@ class FimbleLanguageServer(LanguageServer):
     def disconnect(self) -> None:
         """End what runs for this client and let go of what was kept for it."""
         self.protocol.cancel_running_requests()
-        indexing.drop(self, self.session.uris)
-        indexing.change_folders(self, self.session.folders.paths, ())
+        self.index_feed.close()
+        self.workspaces.clipboards.forget(self.session.owner)
         if self._lease is None:
             return
         if self._progress is not None:

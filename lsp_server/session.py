@@ -71,7 +71,7 @@ class Session:
         """Follow the documents of the client ``owner``."""
         self.encoding = PositionEncoding.UTF16
         self.folders = WorkspaceFolders()
-        self._owner = owner
+        self.owner = owner
         self._documents: dict[str, OpenDocument] = {}
         self._lost: set[str] = set()
         self._cursors: dict[str, int] = {}
@@ -104,6 +104,10 @@ class Session:
         snapshot, start = notebook.around(uri, texts)
         return View(document, self._named(snapshot), start)
 
+    def is_cell(self, uri: str) -> bool:
+        """Whether the document is a part of a file only: its URI says so, or a notebook has it."""
+        return "#" in uri or self._notebook_of(uri) is not None
+
     def is_lost(self, uri: str) -> bool:
         """Whether the text of the document, or of the notebook around it, is not known."""
         notebook = self._notebook_of(uri)
@@ -123,7 +127,7 @@ class Session:
         self.cancel_running(snapshot.uri)
         self._lost.discard(snapshot.uri)
         text = without_lone_surrogates(snapshot.text)
-        whole = replace(snapshot, text=text, owner=self._owner)
+        whole = replace(snapshot, text=text, owner=self.owner)
         self._documents[snapshot.uri] = OpenDocument(whole, LineIndex.of(text))
 
     def change(self, uri: str, version: int, changes: Sequence[ContentChange]) -> None:

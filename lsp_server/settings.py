@@ -92,6 +92,7 @@ class Rule:
 
 
 _DOCUMENT, _PROJECT = Reach.DOCUMENT, Reach.PROJECT
+DENSE_OFF, DENSE_STATIC = "off", "static"
 _KNOWN_MODELS = frozenset[object]({"default", *registered_models()})
 
 
@@ -247,6 +248,17 @@ class IndexSettings:
     num_workers: Annotated[
         int, Rule("processes that index many files at once; 0: by the number of cores", 0, 64)
     ] = 0
+    dense: Annotated[
+        str,
+        Rule(
+            "how code is also found by meaning: off, static (the model's token vectors), or an "
+            "encoder of sentence-transformers",
+            free=frozenset({DENSE_OFF}),
+        ),
+    ] = DENSE_OFF
+    dense_layers: Annotated[
+        int, Rule("layers of that encoder that are computed; 0: all", 0, 1000)
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +330,11 @@ class Settings:
     index: IndexSettings = field(default_factory=IndexSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+
+    @property
+    def shows_context(self) -> bool:
+        """Whether the model is shown lines of other files."""
+        return self.engine.retrieval and self.index.enabled
 
     def refusal(self, language_id: str) -> NoSuggestionReason | None:
         """Why the editor's documents of ``language_id`` get no suggestions; ``None`` if they do."""

@@ -21,7 +21,8 @@ def workspace_root(path: Path) -> Path | None:
     the home folder itself, nor that of the file system.
     """
     start = Path(os.path.abspath(path))
-    around = [folder for folder in (start, *start.parents) if not _is_too_wide(folder)]
+    wide = too_wide()
+    around = [at for at in (start, *start.parents) if os.path.realpath(at) not in wide]
     for marks in (_REPOSITORIES, _PROJECTS):
         for folder in around:
             if any(os.path.lexists(folder / mark) for mark in marks):
@@ -40,5 +41,7 @@ def in_workspace(document: DocumentSnapshot) -> DocumentSnapshot:
     return replace(document, path=path.relative_to(root).as_posix(), workspace=str(root))
 
 
-def _is_too_wide(folder: Path) -> bool:
-    return folder == folder.parent or folder == Path.home()
+def too_wide() -> frozenset[str]:
+    """Return folders that are no workspace, whoever opens them: the root, and the user's home."""
+    # Not Path.home(), which raises where a user has no home.
+    return frozenset(map(os.path.realpath, (os.sep, os.path.expanduser("~"))))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,6 +27,7 @@ from models.rope import rotate
 from models.slot_pool import SlotPool
 from models.token_batch import TokenBatch
 
+_NUM_COPIED = 8192  # embeddings that are decoded at once
 Checkpoint = Callable[[], None]  # called between layers; raising abandons the pass
 
 
@@ -115,6 +118,17 @@ class Decoder:
             product.pack(checkpoint)
         checkpoint()
         drop_slower_kernels(products)
+
+    @torch.inference_mode()
+    def token_vectors(self) -> npt.NDArray[np.float16]:
+        """Return the input embedding of every token, [vocab_size, hidden_size]: a copy on the CPU."""
+        num_tokens, hidden_size = self._embedding.shape
+        vectors = np.empty((num_tokens, hidden_size), np.float16)
+        for start in range(0, num_tokens, _NUM_COPIED):
+            token_ids = torch.arange(start, min(start + _NUM_COPIED, num_tokens))
+            rows = self._embed(token_ids.to(self.device))
+            vectors[start : start + len(rows)] = rows.to("cpu", torch.float16).numpy()
+        return vectors
 
     @torch.inference_mode()
     def forward(

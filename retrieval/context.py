@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from retrieval.assembly import DEFAULT_RULES, Assembler, AssemblyRules, CountTokens, Moment
 from retrieval.duplicates import Window
+from retrieval.files.secrets import redact
 from retrieval.fusion import DEFAULT_RULES as DEFAULT_FUSION
 from retrieval.fusion import Candidate, FusionRules, fuse
-from retrieval.languages import language_for
+from retrieval.languages import grammar_for, language_for
 from retrieval.query import Query, query_of
 from retrieval.snippet import Snippet, SnippetSource
 from retrieval.sources.boosts import changed_files, open_files, same_file
-from retrieval.sources.similar import explained, similar_snippets
+from retrieval.sources.clipboard import clipboard_snippets
+from retrieval.sources.similar import explained, near_snippets, similar_snippets
+from retrieval.sparse.search import HiddenLines
+from retrieval.syntax import SyntaxTree
 from retrieval.workspace import WorkspaceIndex
 
+_NUM_LINES_EMBEDDED = 16  # above the cursor
 NUM_HITS = 24  # the best ones whose text is read: several times what a prompt has room for
 _NOTHING = Query()
 
@@ -26,6 +31,8 @@ class Place:
 
     ``visible`` are the offsets of what the prompt shows anyway. ``draft`` was suggested here last.
     ``has_rested``: nobody has typed for a while. ``time_s`` is of the clock of ``time.monotonic``.
+    ``clipboard`` is what the user copied last, secrets included. ``may_wait``: a script asks, so what
+    was not prepared is prepared now.
     """
 
     path: str
@@ -36,6 +43,8 @@ class Place:
     draft: str = ""
     has_rested: bool = False
     time_s: float = 0.0
+    clipboard: str = field(default="", repr=False)
+    may_wait: bool = False
 
     @property
     def line(self) -> int:
@@ -48,6 +57,14 @@ class Place:
         start = self.text.rfind("\n", 0, self.offset) + 1
         end = self.text.find("\n", self.offset)
         return self.text[start : end if end >= 0 else len(self.text)]
+
+    @property
+    def lines_above(self) -> str:
+        """What stands in the last lines before the cursor, up to it."""
+        start = self.offset
+        for _ in range(_NUM_LINES_EMBEDDED):
+            start = max(self.text.rfind("\n", 0, start), 0)
+        return self.text[start : self.offset]
 
     def window(self) -> Window:
         """Return the lines that the prompt shows, those that it shows in part left out."""
@@ -79,6 +96,8 @@ class ContextFinder:
             budget: Tokens for all snippets together.
             count_tokens: What a snippet takes up in the prompt, its heading included.
         """
+        if place.may_wait and not self.index.is_open(place.path):
+            self.index.symbols.prepare(place.path, self._tree(place))
         pinned = self.at_cursor(place)
         focus = pinned[0].reason if pinned else ""
         unseen = Window(place.path, 0, 0, frozenset())
@@ -108,27 +127,44 @@ class ContextFinder:
         lines = (window.start_line, window.end_line)
         if not index.is_open(place.path):  # on disk it may be older than what was asked about
             lines = (0, place.text.count("\n") + 1)
-        hits = index.search(weights, NUM_HITS, {place.path: [lines]})
+        hidden = {place.path: [lines]}
+        hits = index.search(weights, NUM_HITS, hidden)
         similar = similar_snippets(hits, index.self_score(weights), index.lines)
         return {
             SnippetSource.SIMILAR: similar,
+            SnippetSource.MEANING: self._near(place, hidden),
             SnippetSource.DEFINITION: index.symbols.imported(
                 place.path, moment.query, place.line_text
             ),
             SnippetSource.RECENT_EDIT: index.recent_edits.snippets(
                 index.lines, place.path, place.line, place.time_s
             ),
+            SnippetSource.CLIPBOARD: clipboard_snippets(place.clipboard, redact),
             SnippetSource.OPEN_FILE: open_files(similar, index.open_files.paths()),
             SnippetSource.SAME_FILE: same_file(similar, place.path),
             SnippetSource.CHANGED_FILE: changed_files(similar, index.changed_files()),
         }
 
+    def _near(self, place: Place, hidden: HiddenLines) -> list[Snippet]:
+        if not self.index.has_vectors:
+            return []
+        hits = self.index.near(place.lines_above, NUM_HITS, hidden, has_time=place.has_rested)
+        return near_snippets(hits, self.index.lines)
+
     def at_cursor(self, place: Place) -> list[Snippet]:
         """Return outlines of what the name or the receiver at the cursor resolves to."""
-        tree = self.index.tree(place.path)
-        if tree is None or tree.text != place.text:
+        tree = self._tree(place) if self.index.symbols.knows(place.path) else None
+        if tree is None:
             return []
         return self.index.symbols.at_cursor(place.path, tree, place.offset, place.line_text)
+
+    def _tree(self, place: Place) -> SyntaxTree | None:
+        """Return the tree of the text that was asked about, None in a language without a grammar."""
+        tree = self.index.tree(place.path)
+        if tree is not None and tree.text == place.text:
+            return tree
+        grammar = grammar_for(place.language_id, place.path)
+        return None if grammar is None else SyntaxTree.parse(grammar, place.text)
 
     def _locate(self, snippet: Snippet) -> int | None:
         """Return the line where its file has the text now, nearest to where it was; None if nowhere."""

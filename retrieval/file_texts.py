@@ -15,21 +15,34 @@ from pathlib import Path
 
 from retrieval.duplicates import lines_of
 from retrieval.files.reading import TextFile, read_text
-from retrieval.files.secrets import redact
+from retrieval.files.secrets import may_span_lines, redact
 from retrieval.stamp import Stamp
 
 _MAX_NUM_KEPT = 64
 _MAX_NUM_KEPT_CHARS = 8_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kept:
-    """A file as it was read; ``lines`` are empty for one that must not be quoted."""
+    """A version of a file, its ``lines`` with secrets in them; empty for one not to be quoted."""
 
     mtime_ns: int
     num_bytes: int
     text: str
-    lines: tuple[str, ...]
+    lines: list[str]
+    redacted: str | None = None
+
+    def read(self) -> str:
+        """Return all of it without secrets."""
+        if self.redacted is None:
+            self.redacted = redact(self.text)
+        return self.redacted
+
+    def quote(self, start_line: int, end_line: int) -> str:
+        """Return lines of it without secrets; only these are looked at if that is enough."""
+        if may_span_lines(self.text):
+            return "".join(lines_of(self.read())[start_line:end_line])
+        return redact("".join(self.lines[start_line:end_line]))
 
 
 class FileTexts:
@@ -47,7 +60,7 @@ class FileTexts:
         self._open_text, self._on_stale = open_text, on_stale
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._shown: OrderedDict[str, tuple[str, tuple[str, ...]]] = OrderedDict()
+        self._shown: OrderedDict[str, _Kept] = OrderedDict()
 
     def lines(
         self, path: str, start_line: int, end_line: int, stamps: Mapping[str, Stamp]
@@ -58,41 +71,32 @@ class FileTexts:
         """
         shown = self._open_text(path)
         if shown is not None:
-            return "".join(self._redacted(path, shown)[start_line:end_line])
+            return self._from_editor(path, shown).quote(start_line, end_line)
         stamp, kept = stamps.get(path), self._from_disk(path)
         if kept is None or stamp is None:
             return None
         if (kept.mtime_ns, kept.num_bytes) != (stamp.mtime_ns, stamp.size_bytes):
             self._on_stale(path)
             return None
-        return "".join(kept.lines[start_line:end_line])
+        return kept.quote(start_line, end_line)
 
     def read(self, path: str) -> str | None:
         """Return the text of a file, of its open document if it has one, without secrets."""
         shown = self._open_text(path)
         if shown is not None:
-            return "".join(self._redacted(path, shown))
+            return self._from_editor(path, shown).read()
         kept = self._from_disk(path)
-        return None if kept is None or not kept.lines else kept.text
+        return None if kept is None or not kept.lines else kept.read()
 
-    def forget(self, path: str) -> None:
-        """Drop what is kept of a file."""
-        with self._lock:
-            self._kept.pop(path, None)
-            self._shown.pop(path, None)
-
-    def _redacted(self, path: str, text: str) -> tuple[str, ...]:
+    def _from_editor(self, path: str, text: str) -> _Kept:
         with self._lock:
             known = self._shown.get(path)
-        if known is not None and known[0] == text:
-            return known[1]
-        lines = tuple(lines_of(redact(text)))
-        with self._lock:
-            self._shown[path] = (text, lines)
+            if known is None or known.text != text:
+                known = self._shown[path] = _Kept(0, 0, text, lines_of(text))
             self._shown.move_to_end(path)
             while len(self._shown) > _MAX_NUM_KEPT:
                 self._shown.popitem(last=False)
-        return lines
+        return known
 
     def _from_disk(self, path: str) -> _Kept | None:
         try:
@@ -110,10 +114,10 @@ class FileTexts:
                 return kept
         found = read_text(self._folder / path, self._max_file_bytes)
         if isinstance(found, TextFile):
-            text = redact(found.text)
-            kept = _Kept(found.stamp.mtime_ns, found.stamp.size_bytes, text, tuple(lines_of(text)))
+            stamp, text = found.stamp, found.text
+            kept = _Kept(stamp.mtime_ns, stamp.size_bytes, text, lines_of(text))
         else:
-            kept = _Kept(status.st_mtime_ns, status.st_size, "", ())
+            kept = _Kept(status.st_mtime_ns, status.st_size, "", [])
         self._keep(path, kept)
         return kept
 

@@ -35,7 +35,7 @@ _WEIGHTS: Mapping[SnippetSource, float] = MappingProxyType(
         SnippetSource.SIMILAR: 1.0,
         SnippetSource.CLIPBOARD: 0.98,
         SnippetSource.RECENT_EDIT: 0.96,
-        SnippetSource.MEANING: 0.3,
+        SnippetSource.MEANING: 0.05,
         SnippetSource.SAME_FILE: 0.05,
         SnippetSource.OPEN_FILE: 0.05,
         SnippetSource.CHANGED_FILE: 0.03,

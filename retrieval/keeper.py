@@ -12,17 +12,20 @@ from pathlib import Path
 from retrieval.files.git_changes import global_excludes
 from retrieval.files.rules import FileRules
 from retrieval.prepare import prepare
+from retrieval.sparse.errors import IndexDamagedError
 from retrieval.sparse.index import SparseIndex
+from retrieval.sparse.indexed_file import IndexedFile
 from retrieval.sparse.merge import plan_merge
 from retrieval.sparse.segment import Segment
 from retrieval.sparse.store import IndexStore
-from retrieval.worker import Job, MergeTask, PrepareTask
+from retrieval.worker import Job, MergeTask, PrepareTask, Scanned
 from retrieval.worker_pool import WorkerPool, batched
 from retrieval.workspaces import IndexOptions
 
 logger = logging.getLogger(__name__)
 
-MAX_NUM_FEW_FILES = 24  # prepared right here: about as long as a process takes to start
+# So few are prepared right here: about as long as a process takes to start.
+MAX_NUM_FEW_FILES, _MAX_NUM_FEW_BYTES = 24, 300_000
 _BATCH_BYTES, _BATCH_FILES = 6_000_000, 2_000
 _COMMIT_EVERY_S = 10.0
 
@@ -92,7 +95,7 @@ class IndexKeeper:
         """
         job = replace(self._job, in_background=in_background)
         with WorkerPool(job, self._options.num_workers) as pool:
-            found = pool.scan(check)
+            found = self._scan(pool, check)
             self._index.remove(found.gone)
             num_lines = self._take_in(pool, found.changed, check, progress)
             if found.gone or found.changed:
@@ -110,41 +113,63 @@ class IndexKeeper:
 
     def refresh_files(self, paths: Iterable[str], check: Check) -> None:
         """Bring the index in line with a few files, by relative path; raises as ``refresh`` does."""
-        rules, folder = self.rules(), Path(self._job.folder)
-        known = self._index.stamps()
-        changed, gone = [], []
+        rules, known = self.rules(), self._index.stamps()
+        room = max(0, self._options.max_num_files - len(known))
+        changed: list[tuple[str, int]] = []
+        gone: list[str] = []
         for path in paths:
             check()
-            if rules.is_indexed(path):
-                status = os.lstat(folder / path)
-                stamp = known.get(path)
-                same = stamp is not None and (stamp.mtime_ns, stamp.size_bytes) == (
-                    status.st_mtime_ns,
-                    status.st_size,
-                )
-                changed += [] if same else [path]
-            elif path in known:
-                gone.append(path)
+            status = self._status(path) if rules.is_indexed(path) else None
+            stamp = known.get(path)
+            if status is None:
+                gone += [path] if stamp is not None else []
+            elif stamp is None:
+                changed += [(path, status.st_size)] if room > 0 else []
+                room -= 1
+            elif (stamp.mtime_ns, stamp.size_bytes) != (status.st_mtime_ns, status.st_size):
+                changed.append((path, status.st_size))
         if not changed and not gone:
             return
-        self._index.remove(gone)
-        self._add_here(changed)
+        with WorkerPool(self._job, self._options.num_workers) as pool:
+            self._index.remove(gone)
+            self._take_in(pool, changed, check)
+            self._store.commit(self._index.segments)
+            self._merge(pool, check)
+
+    def _status(self, path: str) -> os.stat_result | None:
+        """Return what ``lstat`` says of a file; None if it is not there any more."""
+        try:
+            return os.lstat(Path(self._job.folder, path))
+        except OSError:
+            return None
+
+    def _scan(self, pool: WorkerPool, check: Check) -> Scanned:
+        """Return what is not as it was indexed; an index that got damaged meanwhile begins anew."""
+        folders = (live.segment.folder for live in self._index.segments)
+        if all(folder is not None and folder.is_dir() for folder in folders):
+            try:
+                return pool.scan(check)
+            except IndexDamagedError as error:
+                logger.warning("%s", error)
+        else:
+            logger.warning("%s was deleted in part; its index is built anew", self._store.folder)
+        empty = Segment.build(()).write(self._store.new_segment_folder())
+        self._index.replace(self._index.segments, empty)
         self._store.commit(self._index.segments)
-        if plan_merge(self._index.segments):
-            with WorkerPool(self._job, 1) as pool:
-                self._merge(pool, check)
+        return pool.scan(check)
 
     def _take_in(
         self,
         pool: WorkerPool,
         files: Iterable[tuple[str, int]],
         check: Check,
-        progress: Callable[[IndexProgress], None],
+        progress: Callable[[IndexProgress], None] = lambda _: None,
     ) -> int:
         """Index files; returns how many lines they have."""
         wanted = list(files)
-        if len(wanted) <= MAX_NUM_FEW_FILES:
-            return self._add_here(path for path, _ in wanted)
+        num_bytes = sum(size for _, size in wanted)
+        if len(wanted) <= MAX_NUM_FEW_FILES and num_bytes <= _MAX_NUM_FEW_BYTES:
+            return self._add_here([path for path, _ in wanted], check)
         tasks = (
             PrepareTask(paths, str(self._store.new_segment_folder()))
             for paths in batched(wanted, _BATCH_BYTES, _BATCH_FILES)
@@ -161,11 +186,14 @@ class IndexKeeper:
                 committed_at = time.monotonic()
         return num_lines
 
-    def _add_here(self, paths: Iterable[str]) -> int:
+    def _add_here(self, paths: Iterable[str], check: Check) -> int:
         """Index files in this process; those that vanished are dropped by the next scan."""
         job = self._job
-        found = [prepare(Path(job.folder), path, job.max_file_bytes) for path in paths]
-        files = [file for file in found if file is not None]
+        files: list[IndexedFile] = []
+        for path in paths:
+            check()
+            file = prepare(Path(job.folder), path, job.max_file_bytes)
+            files += [] if file is None else [file]
         if files:
             segment = Segment.build(files).write(self._store.new_segment_folder())
             self._index.add(segment)

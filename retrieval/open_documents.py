@@ -25,7 +25,6 @@ class _Document:
     texts: dict[str, OpenText] = field(default_factory=dict)
     chunker: DocumentChunker = field(default_factory=DocumentChunker)
     tree: SyntaxTree | None = None
-    is_pending: bool = False
 
     @property
     def text(self) -> OpenText:

@@ -92,7 +92,7 @@ class SymbolIndex:
             self._changed_at.pop(path, None)
             if tree is None:
                 self._scopes.pop(path, None)
-            self._imported.pop(path, None)
+                self._imported.pop(path, None)
         if tree is not None:
             scope = self._resolver.prepare(path, tree)
             imported = [
@@ -101,6 +101,10 @@ class SymbolIndex:
             ]
             with self._lock:
                 self._scopes[path], self._imported[path] = scope, imported
+
+    def knows(self, path: str) -> bool:
+        """Whether a document was prepared."""
+        return path in self._scopes
 
     def imported(self, path: str, query: Query, line: str) -> list[Snippet]:
         """Return outlines of what the imports of ``path`` bring in, ranked by ``query``.

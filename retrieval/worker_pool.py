@@ -15,12 +15,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from retrieval.errors import RetrievalError
-from retrieval.sparse.errors import IndexWriteError
+from retrieval.sparse.errors import IndexDamagedError, IndexSchemaError, IndexWriteError
 from retrieval.worker import Job, Made, MergeTask, PrepareTask, Scanned, ScanTask, Task
 
 MAX_NUM_WORKERS = 4
 _END_TIMEOUT_S = 5.0
 _CHECK_EVERY_S = 0.2
+_ERRORS: Mapping[str, type[RetrievalError]] = {
+    IndexWriteError.__name__: IndexWriteError,
+    IndexDamagedError.__name__: IndexDamagedError,
+    IndexSchemaError.__name__: IndexDamagedError,
+}
 
 
 class WorkerFailedError(RetrievalError):
@@ -57,7 +62,8 @@ class WorkerPool:
         ``check`` is called several times a second; whatever it raises ends the work.
 
         Raises:
-            WorkerFailedError: The process ended by itself, or could not read the index.
+            WorkerFailedError: The process ended by itself.
+            IndexDamagedError: The index cannot be read.
         """
         answer = next(self._run([ScanTask()], check))
         changed = [(path, size) for path, size in answer.pop("changed")]
@@ -69,7 +75,8 @@ class WorkerPool:
         """Yield the segments of ``tasks``, as they are finished; for ``check`` see ``scan``.
 
         Raises:
-            WorkerFailedError: A process ended by itself, or could not read a segment.
+            WorkerFailedError: A process ended by itself.
+            IndexDamagedError: A segment cannot be read.
             IndexWriteError: The system refused a write.
         """
         return (Made(**answer) for answer in self._run(tasks, check))
@@ -97,8 +104,7 @@ class WorkerPool:
         answer = worker.ask(task)
         self._idle.put(worker)
         if "error" in answer:
-            kind = IndexWriteError if answer["error"] == IndexWriteError.__name__ else None
-            raise (kind or WorkerFailedError)(answer["message"])
+            raise _ERRORS.get(answer["error"], WorkerFailedError)(answer["message"])
         return answer
 
 

@@ -6,33 +6,42 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrieval.errors import RetrievalError
 from retrieval.file_texts import FileTexts
+from retrieval.files.exclusion import Exclusion
 from retrieval.files.git_changes import changed_files
+from retrieval.files.rules import FileRules
 from retrieval.files.watch import FolderChanges, FolderWatcher
 from retrieval.keeper import IndexKeeper, IndexProgress, Refreshed
 from retrieval.open_documents import OpenDocuments
 from retrieval.open_text import OpenText
 from retrieval.sources.open_files import OpenFiles
 from retrieval.sources.recent_edits import RecentEdits
-from retrieval.sparse.corpus import Hit, LiveSegment
-from retrieval.sparse.errors import IndexDamagedError, IndexLockedError, IndexSchemaError
+from retrieval.sparse.corpus import Hit
+from retrieval.sparse.errors import IndexLockedError
 from retrieval.sparse.index import SparseIndex
 from retrieval.sparse.search import HiddenLines
-from retrieval.sparse.store import IndexStore
+from retrieval.store_access import num_bytes_below, open_store
 from retrieval.symbol_index import SymbolIndex
 from retrieval.syntax import SyntaxTree
 from retrieval.workspaces import IndexOptions
 
+if TYPE_CHECKING:  # what few use is imported when it is used
+    from retrieval.dense.source import EmbedderSource
+    from retrieval.dense_index import DenseIndex
+
 logger = logging.getLogger(__name__)
 
 _WATCHING_TIMEOUT_S = 30.0
+_PAUSE_S = 1.0  # between two looks at whether nobody needs the machine
 _SETTLE_S = 0.3  # a tool that writes many files is given time to finish
+_MAX_NUM_DELETED = 100  # at once; beyond, to look at all files is less work
 
 
 class IndexState(StrEnum):
@@ -57,6 +66,7 @@ class IndexStatus:
     num_open: int
     refreshed: Refreshed = field(default_factory=Refreshed)
     detail: str = ""
+    num_vectors: int = 0
 
 
 class _ClosingError(Exception):
@@ -76,11 +86,15 @@ class WorkspaceIndex:
         self.store_folder = store_folder(options.folder, folder)
         self.recent_edits, self.open_files = RecentEdits(), OpenFiles()
         self._options = options
-        self._store, segments = _open_store(self.store_folder, for_writing=options.kept_fresh)
+        self._store, segments = open_store(self.store_folder, for_writing=options.kept_fresh)
         self._index = SparseIndex(segments)
         self._documents = OpenDocuments(self._index)
         self._texts = FileTexts(folder, options.max_file_bytes, self._documents.text, self.touch)
         self.symbols = SymbolIndex(self._texts.read, self._index.stamps)
+        self._rules = FileRules(folder, max_num_bytes=options.max_file_bytes)
+        self._left_out: dict[str, bool] = {}
+        self._dense: DenseIndex | None = None
+        self._is_idle: Callable[[], bool] = lambda: True
         self._changed: frozenset[str] = frozenset()
         self._news = threading.Condition()
         self._touched: set[str] = set()
@@ -104,15 +118,43 @@ class WorkspaceIndex:
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
         self._thread.start()
 
+    def use_embedder(self, source: EmbedderSource, is_idle: Callable[[], bool]) -> None:
+        """Find chunks by meaning too, as soon as they have vectors; does nothing for a reader.
+
+        Vectors are made by ``refresh``, and in the index's thread while ``is_idle`` and nobody
+        types. A source that comes while another waits to be opened takes its place.
+        """
+        if not self.is_writer or (self._dense is not None and self._dense.is_open):
+            return
+        from retrieval.dense_index import DenseIndex
+
+        max_bytes = self._options.max_file_bytes
+        texts = FileTexts(self.folder, max_bytes, self._documents.text, self.touch)
+        with self._news:
+            self._is_idle = is_idle
+            self._dense = DenseIndex(self.store_folder, source, self._index, texts)
+            self._news.notify()
+
     def note(self, text: OpenText) -> None:
-        """Take in what an editor shows; the next search finds it."""
+        """Take in what an editor shows; the next search finds it, unless it is not to be shown."""
+        if self._is_left_out(text.path):
+            return
         former = self._documents.note(text)
         self.open_files.note(text.path)
         if former is not None:
             self.recent_edits.note(text.path, former.text, text.edits, time.monotonic())
         self.symbols.changed(text.path)
+        self._chunks_changed()
         with self._news:
             self._news.notify()
+
+    def _is_left_out(self, path: str) -> bool:
+        """Whether a file is ignored, or made to hold secrets, and so does not count when it is open."""
+        known = self._left_out.get(path)
+        if known is None:
+            reason = self._rules.exclusion(path)
+            known = self._left_out[path] = reason in (Exclusion.IGNORED, Exclusion.SECRET_FILE)
+        return known
 
     def drop(self, path: str, owner: str) -> None:
         """Take in that an editor closed a document: what is on disk counts again."""
@@ -142,6 +184,18 @@ class WorkspaceIndex:
         """Return what matches ``query`` best, in the newest texts; see ``SparseIndex.search``."""
         self._documents.apply()
         return self._index.search(query, num_wanted, hidden=hidden)
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether ``near`` finds anything."""
+        return self._dense is not None and self._dense.is_open
+
+    def near(self, text: str, num_wanted: int, hidden: HiddenLines, *, has_time: bool) -> list[Hit]:
+        """Return the chunks nearest to ``text`` in meaning, best first; see ``DenseIndex.search``."""
+        if self._dense is None:
+            return []
+        self._documents.apply()
+        return self._dense.search(text, num_wanted, hidden, has_time=has_time)
 
     def self_score(self, query: Mapping[str, float]) -> float:
         """Return the score of a chunk that has all of ``query``; see ``SparseIndex.self_score``."""
@@ -184,25 +238,42 @@ class WorkspaceIndex:
         if not self.is_writer:
             raise IndexLockedError(f"another process keeps the index of {self.folder} up to date")
         self._refreshed = self._keeper.refresh(check, progress, in_background=False)
-        self._state = IndexState.FRESH
+        self._state, self._detail = IndexState.FRESH, ""
         self.symbols.files_changed()
+        self._chunks_changed()
+        if self._dense is not None:
+            self._dense.work(lambda: not self._is_closing)
         return self._refreshed
+
+    @property
+    def state(self) -> IndexState:
+        """What the index is doing."""
+        return self._state
+
+    @property
+    def num_files(self) -> int:
+        """How many files are indexed."""
+        return len(self._index.stamps())
+
+    @property
+    def detail(self) -> str:
+        """Why the index failed, or is not kept fresh as things happen; empty if all is well."""
+        problem = self._watcher.problem if self._watcher is not None else None
+        return self._detail or problem or ""
 
     def status(self) -> IndexStatus:
         """Return how the index is."""
-        problem = self._watcher.problem if self._watcher is not None else None
         return IndexStatus(
             folder=str(self.folder),
             store=str(self.store_folder),
-            state=self._state,
-            num_files=len(self._index.stamps()),
+            state=self.state,
+            num_files=self.num_files,
             num_chunks=self._index.num_chunks,
-            num_bytes=sum(
-                path.stat().st_size for path in self.store_folder.rglob("*") if path.is_file()
-            ),
+            num_bytes=num_bytes_below(self.store_folder),
             num_open=len(self._documents.paths()),
             refreshed=self._refreshed,
-            detail=self._detail or problem or "",
+            detail=self.detail,
+            num_vectors=0 if self._dense is None else self._dense.num_vectors,
         )
 
     def close(self) -> None:
@@ -217,16 +288,19 @@ class WorkspaceIndex:
         self._store.close()
 
     def _take_changes(self, changes: FolderChanges) -> None:
+        rescan = changes.rescan or self._held_files(changes.deleted)
         with self._news:
-            self._wants_rescan |= changes.rescan or any(
-                self._is_folder(path) for path in changes.deleted
-            )
+            self._wants_rescan |= rescan
             self._touched |= changes.changed | changes.deleted
             self._news.notify()
 
-    def _is_folder(self, deleted: str) -> bool:
-        """Whether what was deleted may have been a folder of indexed files."""
-        return deleted not in self._index.stamps()
+    def _held_files(self, deleted: Iterable[str]) -> bool:
+        """Whether any of what was deleted was a folder of indexed files."""
+        stamps = self._index.stamps()
+        prefixes = tuple(f"{path}/" for path in deleted if path not in stamps)
+        if len(prefixes) > _MAX_NUM_DELETED:
+            return True
+        return bool(prefixes) and any(path.startswith(prefixes) for path in stamps)
 
     def _run(self) -> None:
         """Wait for news and follow them, until the index is closed."""
@@ -234,8 +308,13 @@ class WorkspaceIndex:
             self._watcher.wait_until_watching(_WATCHING_TIMEOUT_S)  # before the first scan begins
         while True:
             with self._news:
-                self._news.wait_for(self._has_news)
+                if not self._has_news():
+                    self._news.wait(self._pause_s())
+                has_news = self._has_news()
             try:
+                if not has_news:
+                    self._embed()
+                    continue
                 self._settle()
                 self._follow()
             except _ClosingError:
@@ -251,6 +330,18 @@ class WorkspaceIndex:
         has_work = self._wants_rescan or bool(self._touched) or self.symbols.has_work
         return self._is_closing or has_work
 
+    def _pause_s(self) -> float | None:
+        return _PAUSE_S if self._dense is not None and self._dense.has_work else None
+
+    def _embed(self) -> None:
+        """Make vectors while there is nothing else to do."""
+        if (dense := self._dense) is not None:
+            dense.work(lambda: dense.has_rested and not self._has_news() and self._is_idle())
+
+    def _chunks_changed(self) -> None:
+        if self._dense is not None:
+            self._dense.changed()
+
     def _settle(self) -> None:
         with self._news:
             self._news.wait_for(lambda: self._is_closing, _SETTLE_S)
@@ -261,17 +352,23 @@ class WorkspaceIndex:
             touched, self._touched = self._touched, set()
             wants_rescan, self._wants_rescan = self._wants_rescan, False
         if wants_rescan or touched:
+            # What was to be done when it failed is known no more; it is tried with the next news.
+            is_whole = wants_rescan or self._state is IndexState.FAILED
             self._state = IndexState.INDEXING
-        if wants_rescan:
+            self._follow_files(touched, is_whole=is_whole)
+            self._state, self._detail = IndexState.FRESH, ""
+        self.symbols.work(self.tree, self._check)
+
+    def _follow_files(self, touched: Collection[str], *, is_whole: bool) -> None:
+        if is_whole:
+            self._rules, self._left_out = self._keeper.rules(), {}
             self._refreshed = self._keeper.refresh(self._check)
-        elif touched:
+        else:
             self._keeper.refresh_files(touched, self._check)
-        if wants_rescan or touched:
-            self.symbols.files_changed(touched)
-            changed = changed_files(self.folder, self._options.environment)
-            self._changed = frozenset(changed) & self._index.stamps().keys()
-        self.symbols.work(self._documents.tree, self._check)
-        self._state, self._detail = IndexState.FRESH, ""
+        self.symbols.files_changed(touched)
+        self._chunks_changed()
+        changed = changed_files(self.folder, self._options.environment)
+        self._changed = frozenset(changed) & self._index.stamps().keys()
 
     def _check(self) -> None:
         if self._is_closing:
@@ -282,26 +379,3 @@ def store_folder(indexes: Path, folder: Path) -> Path:
     """Return where the index of the workspace ``folder`` is kept below ``indexes``."""
     digest = hashlib.blake2b(str(folder).encode("utf-8", "surrogateescape"), digest_size=8)
     return indexes / f"{folder.name or 'root'}-{digest.hexdigest()}"
-
-
-def _open_store(folder: Path, *, for_writing: bool) -> tuple[IndexStore, list[LiveSegment]]:
-    """Return access to an index, and its segments; one that is damaged begins anew.
-
-    Where another process is the writer, or ``for_writing`` is false, the access is a reader's.
-    """
-    store = IndexStore.for_reading(folder)
-    if for_writing:
-        try:
-            store = IndexStore.for_writing(folder)
-        except IndexLockedError as error:
-            logger.info("%s", error)
-    try:
-        return store, list(store.load())
-    except (IndexDamagedError, IndexSchemaError) as error:
-        logger.warning("%s", error)
-        if store.is_writer:
-            store.clear()
-        return store, []
-    except BaseException:
-        store.close()
-        raise

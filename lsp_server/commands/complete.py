@@ -117,9 +117,9 @@ def _load_and_ask(request: CompletionRequest, settings: Settings) -> Answer:
 def _complete(completer: Completer, request: CompletionRequest) -> CompletionOutcome:
     token = CancellationToken()
     try:
-        service = completer.load()
+        completer.load()
         with _interrupt_calls(token.cancel):
-            return service.complete(request, token)
+            return completer.answer(request, token)
     except KeyboardInterrupt:  # while the model was loading, or a second one
         return Cancelled(request.request_id)
 
@@ -182,7 +182,7 @@ def _as_flags(settings: Settings) -> dict[str, object]:
     """Return every setting that bears on a completion, by its dotted key."""
     return {
         f"{section}.{name}": value
-        for section in ("model", "completion", "prompt", "engine")
+        for section in ("model", "completion", "prompt", "engine", "index")
         for name, value in dataclasses.asdict(getattr(settings, section)).items()
     }
 

@@ -97,6 +97,11 @@ def _in_words(status: dict[str, Any]) -> str:
             for model in status["models"]
         ),
         *(
+            f"  index   {index['folder']}: {index['state']}, files {index['num_files']} "
+            f"{index['detail']}".rstrip()
+            for index in status.get("indexes", ())  # a daemon of an older version has none
+        ),
+        *(
             f"  client  {client['name'] or client['role']}: documents {client['num_documents']}, "
             f"for {client['since_s']:.0f} s"
             for client in status["clients"]

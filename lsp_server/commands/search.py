@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lsp_server.building import index_options
 from lsp_server.commands.flags import add_log_flags, add_setting, resolve_settings
 from lsp_server.documents import Target, offset_at, parse_target, read_document
-from lsp_server.errors import BadInputError
+from lsp_server.errors import BadInputError, NotReadableError
 from lsp_server.workspace_root import workspace_root
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     target = _target(arguments.query)
     near = target.path.parent if target is not None else Path()
-    folder = arguments.folder or workspace_root(near)
+    named: Path | None = arguments.folder
+    if named is not None and not named.is_dir():
+        raise NotReadableError(named, "no such folder; check the path")
+    folder = named or workspace_root(near)
     if folder is None:
         raise BadInputError(
             f"{near.resolve()} lies in no repository and no project; name a folder with --in DIR"
@@ -85,10 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _target(query: str) -> Target | None:
     """Return the place that ``query`` names, None if it is words."""
     try:
-        target = parse_target(query)
+        return parse_target(query)
     except BadInputError:
         return None
-    return target if target.path.exists() else None
 
 
 def _matching(index: WorkspaceIndex, words: str, num_wanted: int) -> Sequence[Snippet]:
@@ -110,7 +112,10 @@ def _shown_at(index: WorkspaceIndex, target: Target, num_wanted: int) -> Sequenc
 
     document = read_document(target.path)
     offset = offset_at(document.text, target.line, target.column)
-    path = Path(document.path or "").relative_to(index.folder).as_posix()
+    absolute = Path(document.path or "")
+    if not absolute.is_relative_to(index.folder):
+        raise BadInputError(f"{absolute} does not lie in {index.folder}, whose index is searched")
+    path = absolute.relative_to(index.folder).as_posix()
     index.note(OpenText(str(index.folder), path, "search", document.language_id, 1, document.text))
     index.prepare_symbols(path)
     start = max(0, offset - int(_SHOWN_CHARS * _SHOWN_BEFORE))

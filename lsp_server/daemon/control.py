@@ -156,6 +156,8 @@ class ControlConnection:
         document = self._document(params.get("document"))
         settings = self._settings(document.path)
         request = _request(document, params, settings)
+        if request.use_retrieval:
+            self._daemon.host.workspaces.find(request.document.workspace)  # opens beside the model
         lease = self._lease(settings)
         stop = lease.on_progress(self._progress_sender(msg_id))
         try:
@@ -246,6 +248,7 @@ class ControlConnection:
                 for client in daemon.clients
             ],
             "models": [dataclasses.asdict(status) for status in daemon.host.status()],
+            "indexes": [dataclasses.asdict(index) for index in daemon.host.workspaces.status()],
             "http": daemon.urls,
         }
 

@@ -50,6 +50,7 @@ HELLO_TIMEOUT_S = 10.0
 _BACKLOG = 512
 _TICK_S = 1.0
 _CLOSE_TIMEOUT_S = 5.0
+INDEX_UNUSED_S = 600.0  # after which it is closed; it stays on disk
 _NUM_LOCK_TRIES, _LOCK_TRY_S = 20, 0.01
 
 
@@ -123,6 +124,8 @@ class Daemon:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _TICK_S)
             await asyncio.to_thread(self.host.unload_unused, self._settings.unload_after_s)
+            await asyncio.to_thread(self.host.workspaces.close_unused, INDEX_UNUSED_S)
+            await asyncio.to_thread(self.host.workspaces.take_over)
             if self._is_idle():
                 logger.info("nobody has been here for a while; ending")
                 return

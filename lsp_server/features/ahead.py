@@ -61,7 +61,7 @@ def patch_ahead(ls: FimbleLanguageServer, uri: str, resting_s: float = 0.0) -> N
         request_id=f"ahead of {snapshot.version}",
         document=snapshot,
         offset=min(view.start + cursor, len(snapshot.text)),
-        use_retrieval=settings.engine.retrieval,
+        use_retrieval=settings.shows_context,
         use_speculation=settings.engine.speculation,
         patching=settings.engine.patching,
     )

@@ -1,59 +1,93 @@
-"""What the indexes of the workspaces are told: folders, open documents, saved files."""
+"""What the indexes of the workspaces are told by one client: folders, open documents, saved files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
+from lsp_server.session import Session
 from retrieval.open_text import OpenText
-
-if TYPE_CHECKING:
-    from lsp_server.server import FimbleLanguageServer
+from retrieval.workspaces import Workspaces
 
 
-def change_folders(ls: FimbleLanguageServer, before: Iterable[str], after: Iterable[str]) -> None:
-    """Take in which folders this client has open."""
-    workspaces, former, present = ls.workspaces, set(before), set(after)
-    if not ls.settings.index.enabled:
-        return
-    for folder in present - former:
-        workspaces.enter(folder)
-    for folder in former - present:
-        workspaces.leave(folder)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a document is known to an index."""
+
+    workspace: str
+    path: str
+    owner: str
 
 
-def note(ls: FimbleLanguageServer, uri: str) -> None:
-    """Let the index know what a document says now; the cells of a notebook are left out."""
-    view = ls.session.view(uri)
-    if view is None or view.snapshot.uri != uri or not view.snapshot.workspace:
-        return
-    snapshot = view.snapshot
-    ls.workspaces.note(
-        OpenText(
-            workspace=snapshot.workspace,
-            path=snapshot.path or "",
-            owner=snapshot.owner,
-            language_id=snapshot.language_id,
-            version=snapshot.version,
-            text=snapshot.text,
-            base_version=snapshot.base_version,
-            edits=tuple((edit.start, edit.end, edit.inserted) for edit in snapshot.edits),
+class IndexFeed:
+    """What the indexes know from one client; lives on the event loop.
+
+    The cells of notebooks are left out: each would pass for the whole file.
+    """
+
+    def __init__(self, workspaces: Workspaces, session: Session) -> None:
+        self._workspaces, self._session = workspaces, session
+        self._folders: frozenset[str] = frozenset()
+        self._noted: dict[str, _Place] = {}
+
+    def follow(self, folders: Collection[str]) -> None:
+        """Have an index of each of ``folders`` and of no other, with the documents open in them."""
+        former, self._folders = self._folders, frozenset(folders)
+        for folder in self._folders - former:
+            self._workspaces.enter(folder)
+        for uri in self._session.uris:
+            # A document may lie in another folder now, and be called otherwise there.
+            if self._place(uri) != self._noted.get(uri):
+                self.note(uri)
+        for folder in former - self._folders:
+            self._workspaces.leave(folder)
+
+    def note(self, uri: str) -> None:
+        """Let the index know what a document says now."""
+        place, former = self._place(uri), self._noted.get(uri)
+        if former is not None and former != place:
+            self.drop([uri])
+        document = self._session.find(uri)
+        if place is None or document is None:
+            return
+        self._noted[uri] = place
+        snapshot = document.snapshot
+        self._workspaces.note(
+            OpenText(
+                workspace=place.workspace,
+                path=place.path,
+                owner=place.owner,
+                language_id=snapshot.language_id,
+                version=snapshot.version,
+                text=snapshot.text,
+                base_version=snapshot.base_version,
+                edits=tuple((edit.start, edit.end, edit.inserted) for edit in snapshot.edits),
+            )
         )
-    )
 
+    def drop(self, uris: Iterable[str]) -> None:
+        """Let the index go back to what is on disk for documents that are closed."""
+        for uri in uris:
+            place = self._noted.pop(uri, None)
+            if place is not None:
+                self._workspaces.drop(place.workspace, place.path, place.owner)
 
-def drop(ls: FimbleLanguageServer, uris: Sequence[str]) -> None:
-    """Let the index go back to what is on disk for documents about to be closed."""
-    for uri in uris:
-        view = ls.session.view(uri)
-        if view is not None and view.snapshot.workspace:
-            snapshot = view.snapshot
-            ls.workspaces.drop(snapshot.workspace, snapshot.path or "", snapshot.owner)
+    def touch(self, paths: Iterable[str]) -> None:
+        """Let the indexes look at files, by absolute path, that changed on disk or are gone."""
+        for path in paths:
+            folder, name = self._session.folders.locate(path)
+            if folder in self._folders:
+                self._workspaces.touch(folder, name)
 
+    def close(self) -> None:
+        """Take everything back: the client is gone."""
+        self.drop(list(self._noted))
+        self.follow(())
 
-def touch(ls: FimbleLanguageServer, paths: Iterable[str]) -> None:
-    """Let the indexes look at files, by absolute path, that changed on disk or are gone."""
-    for path in paths:
-        folder, name = ls.session.folders.locate(path)
-        if folder:
-            ls.workspaces.touch(folder, name)
+    def _place(self, uri: str) -> _Place | None:
+        """Return where the index is to know a document; None if it is not to."""
+        document = self._session.find(uri)
+        if document is None or document.snapshot.path is None or self._session.is_cell(uri):
+            return None
+        folder, name = self._session.folders.locate(document.snapshot.path)
+        return _Place(folder, name, document.snapshot.owner) if folder in self._folders else None

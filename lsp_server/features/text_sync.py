@@ -10,7 +10,6 @@ from lsprotocol import types
 
 from lsp_server.convert import to_content_change, to_snapshot
 from lsp_server.errors import UnknownDocumentError
-from lsp_server.features import indexing
 from lsp_server.features.ahead import patch_ahead
 from lsp_server.features.workspace import reload_project_files
 from lsp_server.folders import path_of
@@ -36,7 +35,7 @@ def register(server: FimbleLanguageServer) -> None:
 def did_open(ls: FimbleLanguageServer, params: types.DidOpenTextDocumentParams) -> None:
     """Start to follow a document."""
     ls.session.open(to_snapshot(params.text_document))
-    indexing.note(ls, params.text_document.uri)
+    ls.index_feed.note(params.text_document.uri)
 
 
 def did_change(ls: FimbleLanguageServer, params: types.DidChangeTextDocumentParams) -> None:
@@ -49,7 +48,7 @@ def did_change(ls: FimbleLanguageServer, params: types.DidChangeTextDocumentPara
     except UnknownDocumentError as error:
         logger.warning("%s", error)
         return
-    indexing.note(ls, document.uri)
+    ls.index_feed.note(document.uri)
     patch_ahead(ls, document.uri)
 
 
@@ -64,20 +63,20 @@ def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) 
     if is_project_file(path):
         reload_project_files(ls)
     if path is not None:
-        indexing.touch(ls, [path])
+        ls.index_feed.touch([path])
     if document is None or params.text is None:
         return
     if params.text == document.snapshot.text and not ls.session.is_lost(uri):
         return
     logger.warning("%s differed from the text that was saved; took over the saved text", uri)
     ls.session.change(uri, document.snapshot.version, [ContentChange(params.text)])
-    indexing.note(ls, uri)
+    ls.index_feed.note(uri)
 
 
 def did_close(ls: FimbleLanguageServer, params: types.DidCloseTextDocumentParams) -> None:
     """Forget a document, and let the engine give back what it held for it."""
     ls.last_outcomes.forget(params.text_document.uri)
-    indexing.drop(ls, [params.text_document.uri])
+    ls.index_feed.drop([params.text_document.uri])
     forget(ls, ls.session.close(params.text_document.uri))
 
 

@@ -9,7 +9,6 @@ from lsprotocol import types
 from pygls import uris
 
 from lsp_server.config_files import PROJECT_FILE_NAME
-from lsp_server.features.indexing import change_folders, touch
 from lsp_server.folders import path_of
 from lsp_server.projects import is_project_file
 
@@ -61,7 +60,7 @@ def did_change_watched_files(
 ) -> None:
     """Use what a settings file says now, and index what changed."""
     paths = [path for change in params.changes if (path := path_of(change.uri)) is not None]
-    touch(ls, paths)
+    ls.index_feed.touch(paths)
     if any(map(is_project_file, paths)):
         reload_project_files(ls)
 
@@ -73,8 +72,6 @@ def reload_project_files(ls: FimbleLanguageServer) -> None:
 
 
 def _change(ls: FimbleLanguageServer, added: Sequence[str], removed: Sequence[str] = ()) -> None:
-    before = ls.session.folders.paths
     ls.session.folders.change(added, removed)
-    change_folders(ls, before, ls.session.folders.paths)
     paths = [[path for uri in uris_ if (path := path_of(uri))] for uris_ in (added, removed)]
     ls.projects.change(*paths)

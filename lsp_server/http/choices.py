@@ -138,7 +138,7 @@ def _request(
         top_k=defaults.top_k,
         seed=body.seed,
         stop=_stops(body.stop),
-        use_retrieval=options.trim and settings.engine.retrieval,
+        use_retrieval=options.trim and settings.shows_context,
         use_speculation=settings.engine.speculation,
         patching=settings.engine.patching,
         verbatim=not options.trim,

@@ -17,6 +17,7 @@ from retrieval.files.vendor_tokens import vendor_tokens
 
 REDACTED = "<redacted>"
 
+_KEY_MARK = "PRIVATE KEY"
 _KEY_HEADER = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_FOOTER = "-----END "
 _MAX_KEY_CHARS = 20_000
@@ -74,6 +75,11 @@ def has_secret(text: str) -> bool:
     return bool(_secrets(text))
 
 
+def may_span_lines(text: str) -> bool:
+    """Whether a secret of ``text`` may have several lines, so that ``redact`` has to see them all."""
+    return _KEY_MARK in text
+
+
 def _secrets(text: str) -> list[tuple[int, int]]:
     """Return where the secrets of ``text`` are, in order; they may overlap."""
     tokens = (span for span in vendor_tokens(text) if not _is_placeholder(text[slice(*span)]))
@@ -82,7 +88,7 @@ def _secrets(text: str) -> list[tuple[int, int]]:
 
 def _private_keys(text: str) -> Iterator[tuple[int, int]]:
     """Yield what each line holds of a private key, between header and footer or up to a cut."""
-    if "PRIVATE KEY" not in text:
+    if not may_span_lines(text):
         return
     for header in _KEY_HEADER.finditer(text):
         start = header.end()

@@ -1,4 +1,4 @@
-"""Chunks that share rare words with what stands around the cursor."""
+"""Chunks that share rare words with what stands around the cursor, or are near to it in meaning."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from retrieval.sparse.corpus import Hit
 from retrieval.terms import names_in, terms_of_name
 
 _MAX_NUM_NAMED = 2  # terms in a reason
+_NEAR = "reads alike"
 
 
 def similar_snippets(hits: Iterable[Hit], self_score: float, lines_of: LinesOf) -> list[Snippet]:
@@ -30,6 +31,17 @@ def similar_snippets(hits: Iterable[Hit], self_score: float, lines_of: LinesOf) 
             text,
             hit.score / self_score,
             SnippetSource.SIMILAR,
+        )
+        for hit in hits
+        if (text := lines_of(hit.path, hit.start_line, hit.end_line))
+    ]
+
+
+def near_snippets(hits: Iterable[Hit], lines_of: LinesOf) -> list[Snippet]:
+    """Return those of the nearest chunks that can still be read, in their order."""
+    return [
+        Snippet(
+            hit.path, hit.start_line, hit.end_line, text, hit.score, SnippetSource.MEANING, _NEAR
         )
         for hit in hits
         if (text := lines_of(hit.path, hit.start_line, hit.end_line))

@@ -94,6 +94,27 @@ class Corpus:
         first = int(self._firsts[at])
         return range(first + chunks.start, first + chunks.stop)
 
+    def live_keys(self) -> Uint64s:
+        """Return the keys of all chunks that are alive, in the order of their numbers."""
+        parts = [live.segment.chunks.keys[live.live_chunks()] for live in self.segments]
+        return np.concatenate([np.empty(0, np.uint64), *parts])
+
+    def with_keys(self, keys: Uint64s) -> npt.NDArray[np.intp]:
+        """Return the numbers of the chunks that are alive and have one of ``keys``.
+
+        Most chunks are ruled out by 16 bits: 1 ms for a million of them, comparing takes 40.
+        """
+        may_be = np.zeros(1 << 16, np.bool_)
+        may_be[keys.astype(np.uint16)] = True
+        found = [np.empty(0, np.intp)]
+        for first, live in zip(self._firsts.tolist(), self.segments, strict=False):
+            known = live.segment.chunks.keys
+            rows = np.flatnonzero(may_be[known.astype(np.uint16)])
+            found.append(first + rows[np.isin(known[rows], keys)])
+        chunks = np.concatenate(found)
+        alive: npt.NDArray[np.intp] = chunks[np.isfinite(self.norms[chunks])]
+        return alive
+
     def keys(self, chunks: range) -> list[int]:
         """Return the keys of the chunks of one file."""
         segment, rows = self._rows(chunks)

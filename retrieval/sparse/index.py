@@ -106,6 +106,23 @@ class SparseIndex:
             return []
         return self._snapshot(hashes).search(hashes, weights, num_wanted, hidden or {})
 
+    def with_keys(
+        self, scores: Mapping[int, float], hidden: HiddenLines | None = None
+    ) -> list[Hit]:
+        """Return all chunks whose ``Chunk.key`` is in ``scores``, with that score, best first.
+
+        Equal ones come by path and line. ``hidden`` are as in ``search``.
+        """
+        return self._snapshot(np.empty(0, np.uint64)).with_keys(scores, hidden or {})
+
+    def chunk_keys(self) -> list[int]:
+        """Return the key of every chunk, once: of open documents first, then of the newest files."""
+        with self._swapping:
+            corpus, documents = self._corpus, list(self._documents.values())
+        opened = [key for document in documents for key in document.keys]
+        # What an open document does not have any more comes along: its file still has it.
+        return list(dict.fromkeys([*opened, *reversed(corpus.live_keys().tolist())]))
+
     def self_score(self, query: Mapping[str, float]) -> float:
         """Return the score of a chunk of average length that has every term of ``query`` once.
 

@@ -49,7 +49,8 @@ def plan_merge(segments: Sequence[LiveSegment]) -> tuple[LiveSegment, ...]:
     sizes = [_num_live_chunks(live) for live in by_size]
     if len(by_size) >= _MIN_NUM_MERGED:
         for at in range(len(by_size) - 1):
-            if sizes[at] < _MIN_RATIO * sum(sizes[at + 1 :]):
+            # An empty segment counts as one chunk: it costs as many files and maps as a full one.
+            if sizes[at] < _MIN_RATIO * max(1, sum(sizes[at + 1 :])):
                 return tuple(by_size[at:])
     return tuple(live for live in by_size if _is_mostly_waste(live))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,17 @@ class Snapshot:
         return self._best(
             np.concatenate((chunks, ~slots)), np.concatenate((scores, slot_scores)), num_wanted
         )
+
+    def with_keys(self, scores: Mapping[int, float], hidden: HiddenLines) -> list[Hit]:
+        """Return the hits that have a key of ``scores``, and its score: best first, then by place."""
+        keys = np.fromiter(scores, np.uint64, len(scores))
+        places = self._corpus.with_keys(keys).tolist()
+        for document in self._documents.values():
+            placed = zip(document.keys, document.places, strict=True)
+            places += [place for key, place in placed if place < 0 and key in scores]
+        excluded = frozenset(self._excluded(hidden))
+        hits = (self._hit(place, 0.0) for place in places if place not in excluded)
+        return _ranked(replace(hit, score=scores[hit.key]) for hit in hits)
 
     @property
     def _num_chunks(self) -> int:
@@ -135,12 +147,11 @@ class Snapshot:
 
     def _best(self, places: npt.NDArray[np.intp], scores: Float64s, num_wanted: int) -> list[Hit]:
         best = leading(scores, num_wanted)
-        found = [
+        found = (
             self._hit(place, score)
             for place, score in zip(places[best].tolist(), scores[best].tolist(), strict=True)
-        ]
-        found.sort(key=lambda hit: (-hit.score, hit.path, hit.start_line))
-        return found[:num_wanted]
+        )
+        return _ranked(found)[:num_wanted]
 
     def _hit(self, place: int, score: float) -> Hit:
         if place < 0:
@@ -149,3 +160,7 @@ class Snapshot:
         found = self._corpus.hit(place, score)
         document = self._documents.get(found.path)
         return found if document is None else document.hit(found.path, place, score)
+
+
+def _ranked(hits: Iterable[Hit]) -> list[Hit]:
+    return sorted(hits, key=lambda hit: (-hit.score, hit.path, hit.start_line))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.retrieval_quality import read_rows, run
 from benchmarks.retrieval_quality_baselines import COPILOT_NUM_SNIPPETS, Baselines
 from benchmarks.retrieval_quality_definitions import Definition
+from benchmarks.retrieval_quality_dense import DENSE_METHODS, dense_methods
 from benchmarks.retrieval_quality_identifiers import terms
 from benchmarks.retrieval_quality_metrics import Measured, measure, packed_snippets
 from benchmarks.retrieval_quality_report import figures_of, table_of
@@ -255,3 +256,7 @@ def test_figures_leave_out_tasks_without_a_value_and_compare_task_by_task() -> N
     table = "\n".join(table_of(rows))
     assert "50.0 (2)" in table
     assert "25.0 (1)" in table
+
+
+def test_methods_that_load_the_model_are_named_without_loading_it() -> None:
+    assert tuple(dense_methods()) == DENSE_METHODS

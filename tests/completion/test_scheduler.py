@@ -247,6 +247,22 @@ def test_the_time_of_all_work_is_counted_once() -> None:
     assert 0 < engine.busy_s <= time.perf_counter() - started
 
 
+def test_an_engine_is_idle_while_nothing_runs_or_waits(engine: EngineThread) -> None:
+    assert engine.is_idle
+    slow = Steps("slow", [])
+    running = engine.submit(Priority.BATCH, "a", slow, CancellationToken())
+    slow.has_started.wait(5)
+    assert not engine.is_idle
+    slow.may_end.set()
+    running.result(5)
+    later = CancellationToken()
+    engine.submit(Priority.BATCH, "a", quick("later", []), later, delay_s=1000)
+    limit = time.monotonic() + 5
+    while not engine.is_idle and time.monotonic() < limit:
+        time.sleep(0.001)  # its result is there a moment before the job is gone
+    assert engine.is_idle
+
+
 def test_delayed_work_starts_when_it_is_due_and_not_before(engine: EngineThread) -> None:
     log: list[str] = []
     started = time.monotonic()

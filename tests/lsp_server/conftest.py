@@ -26,6 +26,7 @@ from completion.types import (
     SuggestionSource,
 )
 from kvedit.policy import CacheStats
+from lsp_server.host import ModelHost
 
 
 @dataclass
@@ -46,6 +47,7 @@ class FakeService:
     known: Suggestion | NoSuggestion | None = None
     closed: threading.Event = field(default_factory=threading.Event)
     num_waiting: int = 0
+    is_idle: bool = True
     busy_s: float = 0.0
     cache_stats: CacheStats = field(default_factory=CacheStats)
     prepared: list[tuple[CompletionRequest, float]] = field(default_factory=list)
@@ -211,14 +213,20 @@ class Connection:
 class ConnectedServer:
     """Starts a server on pipes; use ``async with server(...) as client``."""
 
-    def __init__(self, build: Callable[[Any, Any], Any], flags: dict[str, object]) -> None:
+    def __init__(
+        self,
+        build: Callable[[Any, Any], Any],
+        flags: dict[str, object],
+        shared_host: ModelHost | None,
+        owner: str,
+    ) -> None:
         self._build, self._flags = build, flags
+        self._shared_host, self._owner = shared_host, owner
         self.exit_code: int | None = None
 
     async def __aenter__(self) -> Connection:
         import os
 
-        from lsp_server.host import ModelHost
         from lsp_server.options import Options, from_flags
         from lsp_server.server import FimbleLanguageServer
         from lsp_server.transport import serve
@@ -228,8 +236,9 @@ class ConnectedServer:
         read_fd, self._write_fd = os.pipe()
         self._read_fd = read_fd
         messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.host = ModelHost(self._build)
-        self.server = FimbleLanguageServer(self.host, Options({}), from_flags(self._flags))
+        self.host = self._shared_host or ModelHost(self._build)
+        flags = from_flags(self._flags)
+        self.server = FimbleLanguageServer(self.host, Options({}), flags, self._owner)
         writer = _Collector(messages)
         self._task = asyncio.create_task(serve(self.server.protocol, read_fd, writer))
         return Connection(self._write_fd, messages)
@@ -240,7 +249,8 @@ class ConnectedServer:
         os.close(self._write_fd)
         self.exit_code = await asyncio.wait_for(self._task, 10)
         self.server.disconnect()
-        self.host.close()
+        if self._shared_host is None:
+            self.host.close()
         os.close(self._read_fd)
 
 
@@ -267,17 +277,20 @@ INITIALIZE: dict[str, Any] = {"processId": None, "rootUri": None, "capabilities"
 def connected(service: FakeService) -> Callable[..., ConnectedServer]:
     """Return ``connected(build=..., flags...)``: a server on pipes, not yet initialized.
 
-    ``build`` gets the settings; with ``tells_progress`` it gets whom to tell, too.
+    ``build`` gets the settings; with ``tells_progress`` it gets whom to tell, too. A ``host`` that
+    several clients share is the caller's; ``owner`` is what their documents are told apart by.
     """
 
     def connect(
         build: Callable[..., Any] = lambda _settings: service,
         *,
         tells_progress: bool = False,
+        host: ModelHost | None = None,
+        owner: str = "",
         **flags: object,
     ) -> ConnectedServer:
         told = build if tells_progress else lambda settings, _progress: build(settings)
-        return ConnectedServer(told, flags)
+        return ConnectedServer(told, flags, host, owner)
 
     return connect
 

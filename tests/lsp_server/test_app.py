@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest
 import torch
 
 from lsp_server import app
+from lsp_server.building import new_host
 from lsp_server.host import service_key
-from lsp_server.settings import EngineSettings, ModelSettings, Settings
+from lsp_server.settings import EngineSettings, IndexSettings, ModelSettings, Settings
 from models.loader import default_cache_dir
+from retrieval.workspaces import IndexOptions, Workspaces
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +65,57 @@ def test_caches_go_to_the_disk_only_where_that_is_switched_on() -> None:
     assert engine.snapshot_folder == default_cache_dir() / "sessions"
     assert engine.snapshot_mb == 7
     assert service_key(chosen) != service_key(Settings())
+
+
+class Weights:
+    """Stands for a network: something that a weak reference may lead to."""
+
+    def token_vectors(self) -> str:
+        return "vectors"
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_token_vectors_are_offered_where_an_index_wants_them_and_keep_no_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_wanted: bool
+) -> None:
+    offered: list[Any] = []
+    models = [
+        SimpleNamespace(
+            fingerprint="model", decoder=Weights(), tokenizer=SimpleNamespace(encode=list)
+        )
+    ]
+    workspaces = Workspaces(IndexOptions(tmp_path, embeds_tokens=is_wanted))
+    monkeypatch.setattr(workspaces, "use_embedder", offered.append)
+    monkeypatch.setattr(app, "load_model", lambda *_args, **_options: models[0])
+    monkeypatch.setattr(app, "CompletionService", lambda *_: None)
+    app.build_service(Settings(), workspaces=workspaces)
+    assert len(offered) == is_wanted
+    for source in offered:
+        assert (source.name, source.encode("ab"), source.load()) == ("model", ["a", "b"], "vectors")
+        models.clear()
+        gc.collect()
+        assert source.load() is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "wants_token_vectors", "names"),
+    [
+        (IndexSettings(), False, []),
+        (IndexSettings(dense="static"), True, []),
+        (IndexSettings(dense="coder"), False, ["coder"]),
+        (IndexSettings(dense="coder", dense_layers=3), False, ["coder:3"]),
+        (IndexSettings(dense="coder", enabled=False), False, []),
+        (IndexSettings(dense="static", enabled=False), False, []),
+    ],
+)
+def test_the_settings_say_by_what_meaning_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: IndexSettings,
+    wants_token_vectors: bool,
+    names: list[str],
+) -> None:
+    used: list[str] = []
+    monkeypatch.setattr(Workspaces, "use_embedder", lambda _, embedder: used.append(embedder.name))
+    host = new_host(settings)
+    assert (host.workspaces.wants_token_vectors, used) == (wants_token_vectors, names)
+    host.close()

@@ -133,7 +133,14 @@ def test_the_object_of_a_suggestion_has_every_field(
         {"text": "a - b", "logprob": -1.5},
     ]
     assert found["context"] == [
-        {"path": "b.py", "start_line": 1, "end_line": 9, "score": 0.5, "source": "bm25", "reason": ""}
+        {
+            "path": "b.py",
+            "start_line": 1,
+            "end_line": 9,
+            "score": 0.5,
+            "source": "bm25",
+            "reason": "",
+        }
     ]
     assert found["id"] == service.requests[0].request_id
 

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,3 +147,23 @@ def test_every_lease_is_told_how_far_loading_is(make_host: MakeHost, make_servic
     assert told == [ModelProgress("fetching", 0.25), ModelProgress("loading", None)]
     assert [progress.text for progress in told] == ["fetching, 25%", "loading"]
     assert untold == []
+
+
+def test_a_host_is_idle_while_no_model_works_and_none_is_loaded(make_host: MakeHost) -> None:
+    may_load = threading.Event()
+    services: list[Any] = []
+
+    def build(_settings: Settings, _progress: ProgressCallback) -> Any:
+        assert may_load.wait(10)
+        return services[-1]
+
+    host = make_host(build)
+    assert host.is_idle
+    for is_idle in (True, False):
+        services.append(SimpleNamespace(is_idle=is_idle, close=lambda: None))
+        may_load.clear()
+        lease = host.lease(named(str(is_idle)))
+        assert not host.is_idle
+        may_load.set()
+        built(lease)
+        assert host.is_idle is is_idle

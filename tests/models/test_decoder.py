@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import models.decoder
 from models.config import ModelConfig
 from models.decoder import Decoder
 from models.errors import UnsupportedModelError
@@ -283,6 +284,21 @@ def test_int8_stays_near_float32(kernels: str) -> None:
     actual = run_chunks(decoder, token_ids, [32, *[1] * 8])
     relative = (actual - expected).norm() / expected.norm()
     assert relative < 0.06
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [(Precision.FLOAT32, 5e-4), (Precision.INT8, 0.01)],  # half floats have 11 bits, int8 has 8
+)
+def test_token_vectors_are_the_input_embeddings(
+    precision: Precision, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models.decoder, "_NUM_COPIED", 50)
+    oracle, decoder = build_pair(FAMILIES["qwen2"], precision)
+    expected = oracle.get_input_embeddings().weight.detach()
+    actual = torch.from_numpy(decoder.token_vectors())
+    assert actual.dtype is torch.float16
+    assert (actual.float() - expected).norm() < tolerance * expected.norm()
 
 
 def test_packing_changes_no_bit_of_any_result() -> None:

@@ -61,7 +61,7 @@ def test_sources_take_part_by_their_weights(
 def test_scores_are_sums_of_weighted_reciprocal_ranks() -> None:
     fused = fuse({SIMILAR: ranking("ab"), MEANING: ranking("b", MEANING)}, NOWHERE)
     assert names_of(fused) == "ba"
-    assert [each.score for each in fused] == pytest.approx([1 / 62 + 0.3 / 61, 1 / 61])
+    assert [each.score for each in fused] == pytest.approx([1 / 62 + 0.05 / 61, 1 / 61])
 
 
 def test_the_source_that_counts_most_speaks_for_a_snippet() -> None:

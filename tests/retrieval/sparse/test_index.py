@@ -6,7 +6,7 @@ import math
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,9 +154,30 @@ def check(pair: Pair) -> None:
     for hit in hits:
         (chunk,) = [one for one in chunks_of(visible[hit.path]) if one.start_line == hit.start_line]
         assert (hit.end_line, hit.key, hit.header) == (chunk.end_line, chunk.key, chunk.header)
+    check_keys(pair.index, visible)
     assert dict(pair.index.stamps()) == {
         path: Stamp(len(texts), 1, 2) for path, texts in pair.model.saved().items()
     }
+
+
+def check_keys(index: SparseIndex, visible: Mapping[str, Sequence[str]]) -> None:
+    """Chunks are found by their keys wherever they stand, and all keys are known."""
+    placed = [
+        (chunk.key, path, chunk.start_line)
+        for path, texts in visible.items()
+        for chunk in chunks_of(texts)
+    ]
+    keys = index.chunk_keys()
+    assert len(keys) == len(set(keys))
+    assert set(keys) >= {key for key, _, _ in placed}
+    scores = {key: float(key % 3) for key in keys[::2]}
+    hidden = {PATHS[0]: [(2, 4)]}
+    found = index.with_keys(scores, hidden)
+    assert [(hit.key, hit.path, hit.start_line) for hit in found] == sorted(
+        (one for one in placed if one[0] in scores and one[1:] != (PATHS[0], 2)),
+        key=lambda one: (-scores[one[0]], one[1], one[2]),
+    )
+    assert all(hit.score == scores[hit.key] for hit in found)
 
 
 @settings(max_examples=60)
