@@ -166,7 +166,9 @@ class WorkspaceIndex:
             self.touch(path)
 
     def touch(self, path: str) -> None:
-        """Take in that a file changed, appeared, or is gone."""
+        """Take in that a file changed, appeared, or is gone; a reader's index stays as it is."""
+        if self._thread is None:
+            return
         with self._news:
             self._touched.add(path)
             self._news.notify()

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,10 +82,16 @@ def open_index(
     opened: list[WorkspaceIndex] = []
 
     def open_one(
-        *, store: Path = tmp_path / "indexes", at: Path = folder, **options: int
+        *,
+        at: Path = folder,
+        store: Path = tmp_path / "indexes",
+        num_workers: int = 1,
+        kept_fresh: bool = True,
     ) -> WorkspaceIndex:
-        chosen = IndexOptions(store, num_workers=1, environment=environment)
-        opened.append(WorkspaceIndex(at, replace(chosen, **options)))
+        options = IndexOptions(
+            store, num_workers=num_workers, kept_fresh=kept_fresh, environment=environment
+        )
+        opened.append(WorkspaceIndex(at, options))
         return opened[-1]
 
     yield open_one
@@ -121,9 +126,9 @@ def start_index(
 ) -> Callable[..., WorkspaceIndex]:
     """Write files and return an index that has taken them in and follows what happens to them."""
 
-    def start_one(files: Mapping[str, str | bytes], **options: int) -> WorkspaceIndex:
+    def start_one(files: Mapping[str, str | bytes]) -> WorkspaceIndex:
         write(files)
-        index = open_index(**options)
+        index = open_index()
         index.start()
         eventually(lambda: index.status().state is IndexState.FRESH)
         return index

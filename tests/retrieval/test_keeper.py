@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,15 +25,20 @@ class Desk:
         self.folder, self._indexes, self._environment = folder, indexes, environment
         self.open()
 
-    def open(self, **options: int) -> None:
+    def open(self, max_num_files: int = 1_000) -> None:
         self.store = IndexStore.for_writing(self._indexes)
         self.index = SparseIndex(self.store.load())
-        chosen = IndexOptions(self._indexes, num_workers=1, environment=self._environment)
-        self.keeper = IndexKeeper(self.folder, replace(chosen, **options), self.index, self.store)
+        options = IndexOptions(
+            self._indexes,
+            max_num_files=max_num_files,
+            num_workers=1,
+            environment=self._environment,
+        )
+        self.keeper = IndexKeeper(self.folder, options, self.index, self.store)
 
-    def reopen(self, **options: int) -> None:
+    def reopen(self, max_num_files: int = 1_000) -> None:
         self.store.close()
-        self.open(**options)
+        self.open(max_num_files)
 
     def paths(self) -> set[str]:
         return set(self.index.stamps())
@@ -143,7 +147,7 @@ def test_a_file_that_vanishes_while_it_is_looked_at_is_gone(
 def test_a_file_saved_again_and_again_leaves_few_segments(desk: Desk, write: Write) -> None:
     write(many(8))
     desk.keeper.refresh(go_on)
-    for number in range(12):
+    for number in range(8):
         (desk.folder / "m003.py").write_text(f"def again(): return {'x' * number!r}\n")
         desk.keeper.refresh_files(["m003.py"], go_on)
         assert len(desk.index.segments) <= 4
