@@ -122,14 +122,14 @@ def test_a_client_that_goes_away_takes_the_server_with_it(
 _NOISY_SERVER = """
 import os, sys
 from lsp_server.cli import main
-from lsp_server.commands import lsp
+from lsp_server import building
 
-def build(settings, progress):
+def build(settings, progress, workspaces):
     print("a stray line")
     os.write(1, b"another one, from a C library")
     raise OSError("no model in this test")
 
-lsp._build = build
+building.build = build
 sys.exit(main(sys.argv[1:]))
 """
 
