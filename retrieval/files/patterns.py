@@ -123,7 +123,7 @@ def _path_regex(pattern: str) -> str:
     """Return the regex of a pattern with slashes; ``**`` stands for any number of folders."""
     stretches: list[list[str]] = [[]]
     for segment in pattern.split("/"):
-        if segment == "**":
+        if len(segment) > 1 and not segment.strip("*"):  # more stars than two say no more
             stretches.append([])
         else:
             stretches[-1].append(_name_regex(segment))

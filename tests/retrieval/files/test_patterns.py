@@ -87,6 +87,7 @@ def found_in(folder: Path) -> set[str]:
 @example(["*", "!*/", "!b.c"], [])
 @example(["a\\/b", "x/**/a"], ["/a"])
 @example(["\ufeffa"], [""])
+@example([], ["***/**"])
 def test_the_same_files_are_left_as_git_leaves(
     tree: Path, git: Callable[..., str], outer: list[str], inner: list[str]
 ) -> None:
