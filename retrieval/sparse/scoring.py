@@ -35,7 +35,7 @@ class Bm25:
     k1: float = 1.5
     b: float = 0.75
     max_num_scanned: int = 60_000
-    max_num_probed: int = 300
+    max_num_probed: int = 150
 
     def norms(self, lengths: npt.ArrayLike, average_length: float) -> Float64s:
         """Return the norm of chunks of these lengths."""
