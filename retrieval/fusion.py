@@ -27,6 +27,7 @@ from retrieval.duplicates import (
 from retrieval.snippet import Snippet, SnippetSource
 
 _RANK_CONSTANT = 60
+_NUM_SURE = 2  # of what is similar: they nearly always find room
 _PINNED_WEIGHT = 100.0  # more than all others together can reach
 
 _WEIGHTS: Mapping[SnippetSource, float] = MappingProxyType(
@@ -105,12 +106,31 @@ def fuse(
             first. They head the result.
         rules: Weights and limits.
     """
+    rankings = {**rankings, **_without_shown(rankings)}
     selection = _Selection(window, rules)
     for candidate in sorted(_scored(rankings, pinned, rules), key=lambda each: -each.score):
         if len(selection.kept) == rules.max_num:
             break
         selection.offer(candidate)
     return selection.kept
+
+
+def _without_shown(
+    rankings: Mapping[SnippetSource, Sequence[Snippet]],
+) -> Mapping[SnippetSource, Sequence[Snippet]]:
+    """Return the definitions that the first of what is similar does not show in full anyway."""
+    first = rankings.get(SnippetSource.SIMILAR, ())[:_NUM_SURE]
+    definitions = [
+        each
+        for each in rankings.get(SnippetSource.DEFINITION, ())
+        if not any(_holds(whole, each) for whole in first)
+    ]
+    return {SnippetSource.DEFINITION: definitions}
+
+
+def _holds(whole: Snippet, part: Snippet) -> bool:
+    is_inside = whole.start_line <= part.start_line and part.end_line <= whole.end_line
+    return whole.path == part.path and is_inside
 
 
 @dataclass(slots=True)

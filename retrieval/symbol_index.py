@@ -20,7 +20,7 @@ from retrieval.terms import terms_of, terms_of_name
 _QUIET_S = 0.5  # a document is looked at again when nobody has typed in it for that long
 _MAX_NUM_AT_CURSOR = 2
 _MAX_NUM_IMPORTED = 5
-_IMPORTED, _AT_CURSOR = 200, 500  # characters of an outline
+_IMPORTED, _AT_CURSOR = 150, 500  # characters of an outline
 
 
 class SymbolIndex:

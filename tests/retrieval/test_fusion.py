@@ -178,3 +178,17 @@ def test_no_line_is_shown_twice(
         assert one.text == "".join(LINES[one.start_line : one.end_line])
         assert all(num_shared_lines(one, other) <= 0 for other in shown[:at])
         assert one.end_line <= window.start_line or window.end_line <= one.start_line
+
+
+def test_an_outline_of_what_is_shown_in_full_is_left_out() -> None:
+    whole, other = lines(10, 20), lines(30, 40)
+    inside = Snippet("a.py", 12, 18, "def inside(): ...\n", 1.0, DEFINITION)
+    across = Snippet("a.py", 15, 25, "def across(): ...\n", 1.0, DEFINITION)
+    elsewhere = Snippet("b.py", 12, 18, "def elsewhere(): ...\n", 1.0, DEFINITION)
+    rankings = {SIMILAR: [whole, other], DEFINITION: [inside, across, elsewhere]}
+    fused = [each.snippet for each in fuse(rankings, NOWHERE)]
+    assert inside not in fused
+    assert {across, elsewhere, whole, other} == set(fused)
+    # What ranks lower may find no room.
+    low = {SIMILAR: [*ranking("bc"), whole], DEFINITION: [inside]}
+    assert inside in [each.snippet for each in fuse(low, NOWHERE)]
