@@ -100,7 +100,7 @@ class IndexKeeper:
             num_lines = self._take_in(pool, found.changed, check, progress)
             if found.gone or found.changed:
                 self._store.commit(self._index.segments)
-            self._merge(pool, check)
+        self._merge(job, check)
         num_changed, num_gone = len(found.changed), len(found.gone)
         if found.num_found > self._options.max_num_files:
             logger.warning(
@@ -134,7 +134,7 @@ class IndexKeeper:
             self._index.remove(gone)
             self._take_in(pool, changed, check)
             self._store.commit(self._index.segments)
-            self._merge(pool, check)
+        self._merge(self._job, check)
 
     def _status(self, path: str) -> os.stat_result | None:
         """Return what ``lstat`` says of a file; None if it is not there any more."""
@@ -199,14 +199,18 @@ class IndexKeeper:
             self._index.add(segment)
         return sum(file.chunks[-1].end_line for file in files if file.chunks)
 
-    def _merge(self, pool: WorkerPool, check: Check) -> None:
-        """Merge segments until the index is well as it is."""
+    def _merge(self, job: Job, check: Check) -> None:
+        """Merge segments until the index is well as it is.
+
+        In a process of its own: those that prepared files hold memory, and a merge needs its share.
+        """
         while inputs := plan_merge(self._index.segments):
             task = MergeTask(
                 [str(live.segment.folder) for live in inputs],
                 [sorted(live.dead) for live in inputs],
                 str(self._store.new_segment_folder()),
             )
-            for made in pool.make([task], check):
-                self._index.replace(inputs, Segment.open(Path(made.target)))
+            with WorkerPool(job, 1) as pool:
+                for made in pool.make([task], check):
+                    self._index.replace(inputs, Segment.open(Path(made.target)))
             self._store.commit(self._index.segments)
