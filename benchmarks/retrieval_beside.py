@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ def beside_figures(tree: Path, num_rounds: int) -> list[Figure]:
         for number in range(num_rounds):
             for is_beside in (False, True) if number % 2 else (True, False):
                 if is_beside:
-                    with indexing(tree):
+                    with indexing(tree, lambda: service.is_idle):
                         beside.append(_completed(service, places))
                 else:
                     quiet.append(_completed(service, places))
@@ -78,8 +78,10 @@ def _figures(quiet: Sequence[Spent], beside: Sequence[Spent]) -> list[Figure]:
 
 
 @contextmanager
-def indexing(tree: Path) -> Iterator[WorkspaceIndex]:
+def indexing(tree: Path, is_idle: Callable[[], bool]) -> Iterator[WorkspaceIndex]:
     """Give an index of ``tree`` that is being made, from the first segment until the block ends.
+
+    It gives way while not ``is_idle``.
 
     Raises:
         TimeoutError: It did not get to a first segment.
@@ -88,6 +90,7 @@ def indexing(tree: Path) -> Iterator[WorkspaceIndex]:
     with tempfile.TemporaryDirectory(prefix="fimble-index-") as indexes:
         index = WorkspaceIndex(tree, IndexOptions(Path(indexes)))
         try:
+            index.give_way(is_idle)
             index.start()
             _wait_for_segment(index)
             yield index

@@ -56,9 +56,18 @@ class IndexKeeper:
     """The one who changes an index on disk. One thread at a time."""
 
     def __init__(
-        self, folder: Path, options: IndexOptions, index: SparseIndex, store: IndexStore
+        self,
+        folder: Path,
+        options: IndexOptions,
+        index: SparseIndex,
+        store: IndexStore,
+        may_run: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Keep ``index``, which holds what ``store`` has; ``folder`` is the workspace."""
+        """Keep ``index``, which holds what ``store`` has; ``folder`` is the workspace.
+
+        Work in the background stands still while ``may_run`` is false.
+        """
+        self._may_run = may_run
         self._options = options
         self._index, self._store = index, store
         excludes = global_excludes(options.environment)
@@ -94,7 +103,7 @@ class IndexKeeper:
             RetrievalError: A worker failed, or the index cannot be written.
         """
         job = replace(self._job, in_background=in_background)
-        with WorkerPool(job, self._options.num_workers) as pool:
+        with WorkerPool(job, self._options.num_workers, self._may_run) as pool:
             found = self._scan(pool, check)
             self._index.remove(found.gone)
             num_lines = self._take_in(pool, found.changed, check, progress)
@@ -130,7 +139,7 @@ class IndexKeeper:
                 changed.append((path, status.st_size))
         if not changed and not gone:
             return
-        with WorkerPool(self._job, self._options.num_workers) as pool:
+        with WorkerPool(self._job, self._options.num_workers, self._may_run) as pool:
             self._index.remove(gone)
             self._take_in(pool, changed, check)
             self._store.commit(self._index.segments)
@@ -210,7 +219,7 @@ class IndexKeeper:
                 [sorted(live.dead) for live in inputs],
                 str(self._store.new_segment_folder()),
             )
-            with WorkerPool(job, 1) as pool:
+            with WorkerPool(job, 1, self._may_run) as pool:
                 for made in pool.make([task], check):
                     self._index.replace(inputs, Segment.open(Path(made.target)))
             self._store.commit(self._index.segments)

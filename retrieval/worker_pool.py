@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
@@ -21,6 +24,9 @@ from retrieval.worker import Job, Made, MergeTask, PrepareTask, Scanned, ScanTas
 MAX_NUM_WORKERS = 4
 _END_TIMEOUT_S = 5.0
 _CHECK_EVERY_S = 0.2
+_PACE_S = 0.01
+_MAX_STOPPED_S, _GRANTED_S = 5.0, 0.2  # 4 % of the time at least, or it would never end
+_STOP, _CONTINUE = getattr(signal, "SIGSTOP", 0), getattr(signal, "SIGCONT", 0)
 _ERRORS: Mapping[str, type[RetrievalError]] = {
     IndexWriteError.__name__: IndexWriteError,
     IndexDamagedError.__name__: IndexDamagedError,
@@ -35,15 +41,25 @@ class WorkerFailedError(RetrievalError):
 class WorkerPool:
     """A few processes, started when they are first needed; a context manager, which ends them."""
 
-    def __init__(self, job: Job, num_workers: int = 0) -> None:
-        """Work on ``job`` in ``num_workers`` processes; 0: by the number of cores."""
+    def __init__(
+        self, job: Job, num_workers: int = 0, may_run: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Work on ``job`` in ``num_workers`` processes; 0: by the number of cores.
+
+        A ``job`` in the background stands still while ``may_run`` is false, but for a moment now
+        and then. An idle priority alone is not enough: who shares caches and memory is slowed.
+        """
         self._job = job
+        self._may_run = may_run
+        self._is_ended = threading.Event()
         self.num_workers = num_workers or min(os.cpu_count() or 1, MAX_NUM_WORKERS)
         self._threads = ThreadPoolExecutor(self.num_workers, "indexing")
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
+        if self._job.in_background and hasattr(signal, "SIGSTOP"):
+            threading.Thread(target=self._pace, name="indexing pace", daemon=True).start()
         return self
 
     def __exit__(
@@ -52,7 +68,9 @@ class WorkerPool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_ended.set()
         for worker in self._workers:
+            worker.signal(_CONTINUE)
             worker.end(at_once=error is not None)
         self._threads.shutdown(cancel_futures=True)
 
@@ -80,6 +98,25 @@ class WorkerPool:
             IndexWriteError: The system refused a write.
         """
         return (Made(**answer) for answer in self._run(tasks, check))
+
+    def _pace(self) -> None:
+        """Let the processes stand still while they may not run, but for a small share of the time."""
+        stopped_at: float | None = None
+        while not self._is_ended.wait(_PACE_S):
+            now, may_run = time.monotonic(), self._may_run()
+            if stopped_at is None and not may_run:
+                self._signal(_STOP)
+                stopped_at = now
+            elif stopped_at is not None and (may_run or now - stopped_at > _MAX_STOPPED_S):
+                self._signal(_CONTINUE)
+                stopped_at = None
+                if not may_run:
+                    self._is_ended.wait(_GRANTED_S)
+        self._signal(_CONTINUE)
+
+    def _signal(self, number: int) -> None:
+        for worker in list(self._workers):
+            worker.signal(number)
 
     def _run(self, tasks: Iterable[Task], check: Callable[[], None]) -> Iterator[dict[str, Any]]:
         waiting = iter(tasks)
@@ -135,6 +172,11 @@ class _Worker:
             )
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if the system has it, to the process, if it still runs."""
+        if number and self._process.poll() is None:
+            self._process.send_signal(number)
 
     def end(self, *, at_once: bool) -> None:
         if at_once:

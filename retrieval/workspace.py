@@ -106,7 +106,9 @@ class WorkspaceIndex:
         self._thread: threading.Thread | None = None
         self.is_writer = self._store.is_writer
         if self.is_writer:
-            self._keeper = IndexKeeper(folder, options, self._index, self._store)
+            self._keeper = IndexKeeper(
+                folder, options, self._index, self._store, lambda: self._is_idle()
+            )
 
     def start(self) -> None:
         """Keep the index in line with its folder from now on, in a thread of its own."""
@@ -117,6 +119,10 @@ class WorkspaceIndex:
         self._watcher.start()
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
         self._thread.start()
+
+    def give_way(self, is_idle: Callable[[], bool]) -> None:
+        """Work in the background only while ``is_idle``, but for a small share of the time."""
+        self._is_idle = is_idle
 
     def use_embedder(self, source: EmbedderSource, is_idle: Callable[[], bool]) -> None:
         """Find chunks by meaning too, as soon as they have vectors; does nothing for a reader.

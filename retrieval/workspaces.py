@@ -91,7 +91,7 @@ class Workspaces:
         return self._options is not None and self._options.embeds_tokens
 
     def give_way(self, is_idle: Callable[[], bool]) -> None:
-        """Make vectors only while ``is_idle``; call it before there are indexes."""
+        """Index in the background only while ``is_idle``; call it before there are indexes."""
         self._is_idle = is_idle
 
     def use_embedder(self, source: EmbedderSource) -> None:
@@ -277,6 +277,7 @@ class Workspaces:
         if options is None:
             return None
         index = WorkspaceIndex(Path(place), options)
+        index.give_way(self._is_idle)
         index.start()
         return index
 

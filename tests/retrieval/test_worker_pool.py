@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -167,3 +169,21 @@ def test_what_was_made_can_be_committed(job: Job, write: Write, store: IndexStor
             index.add(Segment.open(Path(made.target)))
         store.commit(index.segments)
         assert pool.scan(go_on).changed == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs processes that can stand still")
+def test_work_in_the_background_gives_way_and_is_done_all_the_same(
+    job: Job, write: Write, store: IndexStore
+) -> None:
+    write({f"m{at}.py": "def f():\n    return 1\n" for at in range(3)})
+    asked: list[bool] = []
+
+    def is_idle() -> bool:
+        asked.append(len(asked) > 20)
+        return asked[-1]
+
+    with WorkerPool(replace(job, in_background=True), 1, is_idle) as pool:
+        assert pool.scan(lambda: None).num_found == 3
+        tasks = [PrepareTask([f"m{at}.py"], str(store.new_segment_folder())) for at in range(3)]
+        assert [made.num_files for made in pool.make(tasks, lambda: None)] == [1, 1, 1]
+    assert False in asked
