@@ -200,7 +200,10 @@ def test_only_typed_keys_are_timed_and_all_edits_are_followed(index: WorkspaceIn
 def test_an_index_that_is_finished_too_early_is_no_background(real: Path) -> None:
     from benchmarks.retrieval_beside import indexing
 
-    with pytest.raises(RuntimeError, match="take a larger tree"), indexing(real, lambda: True) as made:
+    with (
+        pytest.raises(RuntimeError, match="take a larger tree"),
+        indexing(real, lambda: True) as made,
+    ):
         wait_until_fresh(made)
 
 
