@@ -2,13 +2,14 @@
 
     python -I -m retrieval.worker
 
-It reads lines of JSON from standard input: first a ``Job``, then tasks, each of which it answers
-with one line. It ends with its standard input, so it does not outlive the process that started it.
-What it makes are segments; only the process that started it commits them.
+It says that it is ready and reads lines of JSON from standard input: first a ``Job``, then tasks,
+each of which it answers with one line. It ends with its standard input, so it does not outlive the
+process that started it. What it makes are segments; only the process that started it commits them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ from retrieval.sparse.merge import merge
 from retrieval.sparse.segment import Segment
 from retrieval.sparse.store import IndexStore
 
+_PR_SET_PDEATHSIG = 1
 MAX_FILE_CPU_S = 20.0  # a megabyte of the slowest language takes two
 
 
@@ -104,7 +106,10 @@ class Made:
 
 def main() -> None:
     """Serve until standard input ends."""
+    _die_with_parent()
     answers = _claim_stdout()
+    answers.write(b"ready\n")
+    answers.flush()
     job = Job(**json.loads(sys.stdin.buffer.readline()))
     if job.in_background:
         step_back()
@@ -196,6 +201,15 @@ def step_back() -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     elif hasattr(os, "nice"):
         os.nice(19)
+
+
+def _die_with_parent() -> None:
+    """End when the process that started this one is killed, even while this one stands still.
+
+    Who stands still does not see the end of its input. Only Linux has this.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _listen(lines: SimpleQueue[bytes]) -> None:

@@ -103,15 +103,19 @@ class WorkerPool:
         """Let the processes stand still while they may not run, but for a small share of the time."""
         stopped_at: float | None = None
         while not self._is_ended.wait(_PACE_S):
-            now, may_run = time.monotonic(), self._may_run()
-            if stopped_at is None and not may_run:
-                self._signal(_STOP)
-                stopped_at = now
-            elif stopped_at is not None and (may_run or now - stopped_at > _MAX_STOPPED_S):
-                self._signal(_CONTINUE)
+            now = time.monotonic()
+            if self._may_run():
+                if stopped_at is not None:
+                    self._signal(_CONTINUE)
                 stopped_at = None
-                if not may_run:
-                    self._is_ended.wait(_GRANTED_S)
+                continue
+            stopped_at = now if stopped_at is None else stopped_at
+            if now - stopped_at <= _MAX_STOPPED_S:
+                self._signal(_STOP)  # each time: others have begun meanwhile
+                continue
+            self._signal(_CONTINUE)
+            stopped_at = None
+            self._is_ended.wait(_GRANTED_S)
         self._signal(_CONTINUE)
 
     def _signal(self, number: int) -> None:
@@ -159,11 +163,14 @@ class _Worker:
             cwd=os.sep,
             start_new_session=True,
         )
+        self._is_ready = False
         self._send(asdict(job))
 
     def ask(self, task: Task) -> dict[str, Any]:
         self._send([type(task).__name__, asdict(task)])
         assert self._process.stdout is not None
+        if not self._is_ready:
+            self._is_ready = bool(self._process.stdout.readline())
         line = self._process.stdout.readline()
         if not line:
             raise WorkerFailedError(
@@ -174,8 +181,11 @@ class _Worker:
         return answer
 
     def signal(self, number: int) -> None:
-        """Send a signal, if the system has it, to the process, if it still runs."""
-        if number and self._process.poll() is None:
+        """Send a signal, if the system has it, to the process, if it runs.
+
+        One that is not ready yet would not end with this process while it stands still.
+        """
+        if number and self._is_ready and self._process.poll() is None:
             self._process.send_signal(number)
 
     def end(self, *, at_once: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from lsp_server.commands.flags import (
     add_log_flags,
@@ -19,9 +19,6 @@ from lsp_server.errors import BadInputError, BadSettingError
 from lsp_server.options import from_environment
 from models import registry
 from models.registry import DEFAULT_MODEL
-
-if TYPE_CHECKING:
-    pass
 
 EXIT_INTERRUPTED = 130
 
