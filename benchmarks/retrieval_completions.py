@@ -55,7 +55,7 @@ def main() -> None:
     tasks = [
         task
         for task in retrieval_tasks(arguments.cache, arguments.seed, arguments.count)
-        if task.kind in arguments.kinds
+        if task.kind in arguments.kinds and (task.unseen or not arguments.unseen)
     ]
     missing = missing_of(tasks, arguments.chosen, arguments.work, arguments.prompt_tokens)
     if not missing:
@@ -135,6 +135,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, help="folder for archives of releases")
     parser.add_argument("--work", type=Path, required=True, help="folder for finished tasks")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=[ALONE, CONTEXT])
+    parser.add_argument(
+        "--unseen",
+        action="store_true",
+        help="only what holds a name that stands in other files and not in its own",
+    )
     parser.add_argument(
         "--rules",
         nargs="+",

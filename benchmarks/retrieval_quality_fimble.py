@@ -69,7 +69,7 @@ class FimbleRetrieval:
                 file.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
             self._index = WorkspaceIndex(workspace, IndexOptions(store))
             if self._source is not None:
-                self._index.use_embedder(self._source, lambda: True)
+                self._index.use_embedder(self._source)
             self._index.refresh(lambda _: None, lambda: None)
             self._package = task.package
         return self._index

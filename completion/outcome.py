@@ -23,6 +23,11 @@ from completion.types import (
     SuggestionSource,
 )
 
+_LIMITS = {
+    FinishReason.DEADLINE: NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE,
+    FinishReason.LENGTH: NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE,
+}
+
 
 def selection_mismatch(request: CompletionRequest) -> NoSuggestionReason | None:
     """Return why the item selected in the editor's list cannot be continued, or None."""
@@ -50,13 +55,11 @@ def conclude(
             first = first if kept else generated
             kept.append((result, candidate_of(generated, result.text)))
     if not kept:
-        if first.finish_reason is FinishReason.DEADLINE:
-            reason = NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE
-            return NoSuggestion(request.request_id, reason, trace=trace)
-        if first.finish_reason is FinishReason.LENGTH:
-            reason = NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE
-            return NoSuggestion(request.request_id, reason, trace=trace)
         assert rejected is not None
+        limit = _LIMITS.get(first.finish_reason)
+        # More tokens or time would not help against a secret: whatever cut it, that is the reason.
+        if limit is not None and rejected.reason is not NoSuggestionReason.HOLDS_SECRET:
+            return NoSuggestion(request.request_id, limit, trace=trace)
         return NoSuggestion(request.request_id, rejected.reason, rejected.filter_name, trace)
     shown = kept[0][0]
     return Suggestion(

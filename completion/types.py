@@ -61,6 +61,7 @@ class NoSuggestionReason(StrEnum):
     REPEATS_SUFFIX = "repeats_suffix"
     REPEATS_PREFIX = "repeats_prefix"
     REPETITIVE_OUTPUT = "repetitive_output"
+    HOLDS_SECRET = "holds_secret"
     FORCED_TEXT_IMPOSSIBLE = "forced_text_impossible"
     DEADLINE_BEFORE_FIRST_LINE = "deadline_before_first_line"
     TOKEN_LIMIT_BEFORE_FIRST_LINE = "token_limit_before_first_line"
@@ -74,9 +75,7 @@ _EXPLANATIONS = {
         "a change of the document could not be read; save the file or open it anew"
     ),
     NoSuggestionReason.MIDDLE_OF_WORD: "the cursor stands inside a word; ask explicitly to complete here",
-    NoSuggestionReason.TEXT_RIGHT_OF_CURSOR: (
-        "code stands to the right of the cursor; ask explicitly to complete here"
-    ),
+    NoSuggestionReason.TEXT_RIGHT_OF_CURSOR: "code stands right of the cursor; ask explicitly to complete here",
     NoSuggestionReason.SELECTED_ITEM_MISMATCH: (
         "the item selected in the editor's list does not continue the text at the cursor"
     ),
@@ -86,6 +85,7 @@ _EXPLANATIONS = {
     NoSuggestionReason.REPEATS_SUFFIX: "the model repeated the text that already follows the cursor",
     NoSuggestionReason.REPEATS_PREFIX: "the model repeated the lines above the cursor",
     NoSuggestionReason.REPETITIVE_OUTPUT: "the model ran into a loop",
+    NoSuggestionReason.HOLDS_SECRET: "the model wrote what looks like a key, a token or a password",
     NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE: "the model has no tokens that continue the text at the cursor",
     NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE: "the deadline passed before any text was ready",
     NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE: (

@@ -1,4 +1,4 @@
-"""From a file on disk to what the index takes in: read, redact, parse, cut, name."""
+"""From a file on disk to what the index takes in: read, redact, parse, cut."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from retrieval.files.secrets import redact
 from retrieval.languages import grammar_for
 from retrieval.sparse.indexed_file import IndexedFile
 from retrieval.stamp import Stamp
-from retrieval.symbols.extract import definitions_of
 from retrieval.syntax import SyntaxTree
 
 
@@ -40,5 +39,4 @@ def prepare_text(path: str, text: str, stamp: Stamp) -> IndexedFile:
     """Return ``text``, which holds no secrets, ready to be indexed as the file ``path``."""
     grammar = grammar_for("", path)
     tree = None if grammar is None else SyntaxTree.parse(grammar, text)
-    definitions = () if tree is None else definitions_of(tree)
-    return IndexedFile(path, stamp, chunk_text(text, tree), definitions)
+    return IndexedFile(path, stamp, chunk_text(text, tree))

@@ -143,7 +143,7 @@ def _is_manifest(path: str) -> bool:
 
 
 def _score(resolved: Resolved, outline: str, query: Query) -> float:
-    """Return how much of the query is about a definition: its name above all, then what it shows.
+    """Return how much of the query is about a definition: parts of its name above all, then what it shows.
 
     Weights compared in benchmarks/results/retrieval_quality.json.
     """
@@ -151,7 +151,7 @@ def _score(resolved: Resolved, outline: str, query: Query) -> float:
     parts, shown = terms_of_name(name), {*terms_of(outline)}
     of_parts = sum(weights.get(term, 0.0) for term in parts) / max(len(parts), 1)
     of_shown = sum(weights.get(term, 0.0) for term in shown) / (1 + math.sqrt(len(shown)))
-    return 2 * weights.get(name.lower(), 0.0) + of_parts + 0.3 * of_shown
+    return of_parts + 0.3 * of_shown
 
 
 def _by_score(scored: tuple[float, Resolved, str]) -> tuple[float, str, int]:

@@ -309,9 +309,17 @@ def _parsed(
         num_left -= 1
         return num_left < 0
 
-    def read(byte: int, _point: tree_sitter.Point) -> bytes:
-        # Anything but bytes up to the very end makes a node's ``text`` crash or be wrong.
-        return source[byte:] if byte else source
+    # The binding never lets go of what it was given to read: that must be emptied, not freed.
+    given: list[bytearray] = []
+    is_parsing = True
+
+    def read(byte: int, _point: tree_sitter.Point) -> bytes | bytearray:
+        # Of the empty and of each single byte there is one. Later, a node's ``text`` asks for what
+        # is behind it, and anything but bytes up to the very end makes that crash or be wrong.
+        if not is_parsing or len(source) - byte <= 1:
+            return source[byte:]
+        given.append(bytearray(memoryview(source)[byte:]))
+        return given[-1]
 
     parser = _parser(language)
     try:
@@ -320,6 +328,10 @@ def _parsed(
         return parser.parse(read, old_tree, progress_callback=is_beyond)
     except ValueError:  # how the binding says that it was stopped
         return None
+    finally:
+        is_parsing = False
+        for part in given:
+            part.clear()
 
 
 def _overlapping(node: tree_sitter.Node, start: int, end: int) -> Iterator[tree_sitter.Node]:

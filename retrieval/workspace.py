@@ -124,11 +124,11 @@ class WorkspaceIndex:
         """Work in the background only while ``is_idle``, but for a small share of the time."""
         self._is_idle = is_idle
 
-    def use_embedder(self, source: EmbedderSource, is_idle: Callable[[], bool]) -> None:
+    def use_embedder(self, source: EmbedderSource) -> None:
         """Find chunks by meaning too, as soon as they have vectors; does nothing for a reader.
 
-        Vectors are made by ``refresh``, and in the index's thread while ``is_idle`` and nobody
-        types. A source that comes while another waits to be opened takes its place.
+        Vectors are made by ``refresh``, and in the index's thread while it need not give way and
+        nobody types. A source that comes while another waits to be opened takes its place.
         """
         if not self.is_writer or (self._dense is not None and self._dense.is_open):
             return
@@ -137,7 +137,6 @@ class WorkspaceIndex:
         max_bytes = self._options.max_file_bytes
         texts = FileTexts(self.folder, max_bytes, self._documents.text, self.touch)
         with self._news:
-            self._is_idle = is_idle
             self._dense = DenseIndex(self.store_folder, source, self._index, texts)
             self._news.notify()
 

@@ -102,7 +102,7 @@ class Workspaces:
             self._source = source
             indexes = list(self._indexes.values())
         for index in indexes:
-            index.use_embedder(source, self._is_idle)
+            index.use_embedder(source)
 
     def enter(self, folder: str) -> None:
         """Take in that a client works in ``folder``; its index opens in a thread of its own."""
@@ -290,6 +290,6 @@ class Workspaces:
                     index.note(text)
                 self._indexes[place] = index
                 if self._source is not None:
-                    index.use_embedder(self._source, self._is_idle)
+                    index.use_embedder(self._source)
         if is_closed:
             index.close()

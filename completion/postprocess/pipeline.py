@@ -29,6 +29,7 @@ from completion.postprocess.scope import (
     remove_sentinels,
     trim_to_single_line,
 )
+from completion.postprocess.secrets import reject_secrets
 from completion.postprocess.whitespace import (
     end_whole_lines,
     normalise_first_indentation,
@@ -62,6 +63,7 @@ FILTERS: tuple[Filter, ...] = (
     trim_trailing_space,
     end_whole_lines,
     reject_blank,
+    reject_secrets,
 )
 
 

@@ -63,16 +63,11 @@ _MAX_WORD_SHARE = 0.6  # of a random value; identifiers and paths consist of wor
 def redact(text: str) -> str:
     """Return ``text`` with a placeholder for each secret; every line stays where it is."""
     pieces, at = [], 0
-    for start, end in _secrets(text):
+    for start, end in secrets_in(text):
         if start >= at:
             pieces += [text[at:start], REDACTED]
         at = max(at, end)
     return "".join((*pieces, text[at:])) if pieces else text
-
-
-def has_secret(text: str) -> bool:
-    """Whether ``redact`` would change ``text``."""
-    return bool(_secrets(text))
 
 
 def may_span_lines(text: str) -> bool:
@@ -80,7 +75,7 @@ def may_span_lines(text: str) -> bool:
     return _KEY_MARK in text
 
 
-def _secrets(text: str) -> list[tuple[int, int]]:
+def secrets_in(text: str) -> list[tuple[int, int]]:
     """Return where the secrets of ``text`` are, in order; they may overlap."""
     tokens = (span for span in vendor_tokens(text) if not _is_placeholder(text[slice(*span)]))
     return sorted((*_private_keys(text), *tokens, *_assigned(text)))

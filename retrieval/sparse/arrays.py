@@ -9,6 +9,7 @@ A folder is written under another name and renamed once every byte of it is on t
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import zlib
@@ -23,11 +24,12 @@ import numpy.typing as npt
 
 from retrieval.sparse.errors import IndexDamagedError, IndexSchemaError, IndexWriteError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PARTIAL_PREFIX = "partial-"
 # Reading a small array whole costs microseconds. A large one would have to be loaded to check it.
 _MAX_NUM_CHECKED_BYTES = 1 << 16
 _CONTENTS = "contents.json"
+_DONT_NEED: int | None = getattr(mmap, "MADV_DONTNEED", None)  # Windows has none
 
 # Columns differ in type; whoever takes one out of the mapping knows which it is.
 AnyArray = npt.NDArray[Any]
@@ -145,6 +147,25 @@ def read_folder(folder: Path) -> tuple[Mapping[str, AnyArray], str]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
         raise damaged(folder, str(error)) from error
     return arrays, blake2b(encoded, digest_size=16).hexdigest()
+
+
+def let_go(array: AnyArray, end: int) -> None:
+    """Give the memory of ``array[:end]`` back, where ``array`` is one of ``read_folder``.
+
+    What is looked at again is read again. Without this, all that was ever looked at counts as used
+    by this process, until the system is short of memory.
+    """
+    file = array.base
+    if (
+        _DONT_NEED is None
+        or not isinstance(file, np.memmap)
+        or not isinstance(file.base, mmap.mmap)
+    ):
+        return
+    num_bytes = file.offset + end * array.itemsize
+    whole_pages = num_bytes // mmap.PAGESIZE * mmap.PAGESIZE
+    if whole_pages:
+        file.base.madvise(_DONT_NEED, 0, whole_pages)
 
 
 def check_schema(found: object, place: Path) -> None:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from retrieval.sparse.indexed_file import IndexedFile
 from retrieval.sparse.tables import (
     ChunkTable,
-    DefinitionTable,
     FileTable,
     PostingTable,
     Uint32s,
@@ -56,7 +55,6 @@ class SegmentBuilder:
         self._chunk_rows: list[tuple[int, int, int, int]] = []
         self._headers: list[bytes] = []
         self._first_chunks = [0]
-        self._definitions: list[tuple[int, int, int, int]] = []
 
     def add(self, file: IndexedFile) -> None:
         """Take one file in; its texts are not kept."""
@@ -67,18 +65,13 @@ class SegmentBuilder:
             length = len(term_numbers) - former
             self._chunk_rows.append((chunk.start_line, chunk.end_line, chunk.key, length))
             self._headers.append(_encoded("\n".join(chunk.header)))
-        row = len(self._files)
         self._files.append(IndexedFile(file.path, file.stamp, ()))
         self._first_chunks.append(len(self._chunk_rows))
-        self._definitions += (
-            (term_hash(defined.name), row, defined.start_line, defined.end_line)
-            for defined in file.definitions
-        )
 
-    def tables(self) -> tuple[FileTable, ChunkTable, PostingTable, DefinitionTable]:
+    def tables(self) -> tuple[FileTable, ChunkTable, PostingTable]:
         """Return the tables of all files taken in."""
         chunks = self._chunk_table()
-        return self._file_table(), chunks, self._posting_table(chunks), self._definition_table()
+        return self._file_table(), chunks, self._posting_table(chunks)
 
     def _file_table(self) -> FileTable:
         paths = [_encoded(file.path) for file in self._files]
@@ -120,17 +113,6 @@ class SegmentBuilder:
         pairs |= np.repeat(np.arange(len(chunks), dtype=np.uint64), chunks.lengths)
         pairs.sort()
         return _postings_of(hashes[by_hash], pairs)
-
-    def _definition_table(self) -> DefinitionTable:
-        hashes, files, start_lines, end_lines = _columns(self._definitions)
-        name_hashes = np.array(hashes, np.uint64)
-        order = np.argsort(name_hashes, kind="stable")
-        return DefinitionTable(
-            name_hashes=name_hashes[order],
-            files=np.array(files, np.uint32)[order],
-            start_lines=np.array(start_lines, np.uint32)[order],
-            end_lines=np.array(end_lines, np.uint32)[order],
-        )
 
 
 def _postings_of(term_hashes: Uint64s, pairs: Uint64s) -> PostingTable:

@@ -141,24 +141,6 @@ class SparseIndex:
         hashes = np.fromiter(map(term_hash, wanted), np.uint64, len(wanted))
         return dict(zip(wanted, self._snapshot(hashes).idfs(hashes).tolist(), strict=True))
 
-    def definitions_named(self, name: str) -> list[tuple[str, int, int]]:
-        """Return (path, start line, end line) of the definitions of ``name`` in files as indexed.
-
-        Of a document that is open this may be out of date; its own tree knows better.
-        """
-        name_hash = term_hash(name)
-        return sorted(
-            (
-                live.segment.files.path(int(table.files[row])),
-                int(table.start_lines[row]),
-                int(table.end_lines[row]),
-            )
-            for live in self._corpus.segments
-            for table in (live.segment.definitions,)
-            for row in table.rows_of(name_hash)
-            if int(table.files[row]) not in live.dead
-        )
-
     def stamps(self) -> Mapping[str, Stamp]:
         """Return by what indexed files are recognised, as a view of this moment's segments."""
         return Stamps(self._corpus)

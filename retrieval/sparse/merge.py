@@ -1,24 +1,25 @@
 """Many segments into one, without the dead files and without holding them in memory.
 
 Postings are merged by ranges of the term hash: each range is read, put together and written before
-the next. What there is one of a file, a chunk or a definition is small and taken whole.
+the next. What there is one of a file or a chunk is small and taken whole. Of the inputs, which are
+mapped, what has been merged is given back to the system at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.sparse.arrays import FolderWriter, new_folder
+from retrieval.sparse.arrays import FolderWriter, let_go, new_folder
 from retrieval.sparse.corpus import LiveSegment
 from retrieval.sparse.segment import Segment, write_table
 from retrieval.sparse.tables import (
     ChunkTable,
-    DefinitionTable,
     FileTable,
     Int64s,
     PostingTable,
@@ -72,7 +73,7 @@ def merge(folders: Sequence[Path], dead: Sequence[frozenset[int]], target: Path)
     with new_folder(target) as writer:
         write_table(writer, "files", _merged_files(inputs))
         write_table(writer, "chunks", _merged_chunks(inputs))
-        write_table(writer, "definitions", _merged_definitions(inputs))
+        _let_go_of_rows(inputs)
         _write_postings(inputs, chunk_numbers, writer)
     return Segment.open(target)
 
@@ -124,22 +125,6 @@ def _merged_chunks(inputs: Sequence[LiveSegment]) -> ChunkTable:
     )
 
 
-def _merged_definitions(inputs: Sequence[LiveSegment]) -> DefinitionTable:
-    tables = [live.segment.definitions for live in inputs]
-    live_files = [live.live_files() for live in inputs]
-    kept = [is_live[table.files] for table, is_live in zip(tables, live_files, strict=True)]
-    numbers = _new_numbers(live_files)
-    files = [number[table.files] for table, number in zip(tables, numbers, strict=True)]
-    hashes = _merged([table.name_hashes for table in tables], kept)
-    order = np.argsort(hashes, kind="stable")
-    return DefinitionTable(
-        name_hashes=hashes[order],
-        files=_merged(files, kept)[order],
-        start_lines=_merged([table.start_lines for table in tables], kept)[order],
-        end_lines=_merged([table.end_lines for table in tables], kept)[order],
-    )
-
-
 def _write_postings(
     inputs: Sequence[LiveSegment], chunk_numbers: Sequence[Uint32s], writer: FolderWriter
 ) -> None:
@@ -157,11 +142,30 @@ def _write_postings(
                 tables, part, kept, chunk_numbers, strict=True
             )
         ]
+        for table, terms in zip(tables, part, strict=True):
+            _let_go(table, terms.stop)
         merged = _interleaved(rows)
         hashes.append(merged.term_hashes)
         offsets.append(merged.offsets[1:] + chunks.length)
         chunks.append(merged.chunks)
         counts.append(merged.counts)
+
+
+def _let_go_of_rows(inputs: Sequence[LiveSegment]) -> None:
+    for live in inputs:
+        for table in (live.segment.files, live.segment.chunks):
+            for column in fields(table):
+                array = getattr(table, column.name)
+                let_go(array, len(array))
+
+
+def _let_go(table: PostingTable, num_terms: int) -> None:
+    """Give back the memory of the first ``num_terms`` terms and of their postings."""
+    num_postings = int(table.offsets[num_terms])
+    let_go(table.chunks, num_postings)
+    let_go(table.counts, num_postings)
+    let_go(table.term_hashes, num_terms)
+    let_go(table.offsets, num_terms)
 
 
 def _term_ranges(tables: Sequence[PostingTable]) -> Iterator[list[slice]]:

@@ -1,21 +1,21 @@
-"""An immutable part of the index: some files, their chunks, postings and definitions."""
+"""An immutable part of the index: some files, their chunks and postings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from retrieval.sparse.arrays import AnyArray, FolderWriter, damaged, new_folder, read_folder
 from retrieval.sparse.build import SegmentBuilder
 from retrieval.sparse.indexed_file import IndexedFile
-from retrieval.sparse.tables import ChunkTable, DefinitionTable, FileTable, PostingTable
+from retrieval.sparse.tables import ChunkTable, FileTable, PostingTable
 from retrieval.stamp import Stamp
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """Four tables, in memory or mapped from ``folder``.
+    """Three tables, in memory or mapped from ``folder``.
 
     ``digest`` identifies the content of the folder; both are empty for a segment in memory.
     """
@@ -23,7 +23,6 @@ class Segment:
     files: FileTable
     chunks: ChunkTable
     postings: PostingTable
-    definitions: DefinitionTable
     folder: Path | None = None
     digest: str = ""
 
@@ -56,7 +55,6 @@ class Segment:
                 FileTable(**_columns(arrays, "files")),
                 ChunkTable(**_columns(arrays, "chunks")),
                 PostingTable(**_columns(arrays, "postings")),
-                DefinitionTable(**_columns(arrays, "definitions")),
                 folder,
                 digest,
             )
@@ -73,7 +71,7 @@ class Segment:
             IndexWriteError: The system refused.
         """
         with new_folder(folder) as writer:
-            for name in ("files", "chunks", "postings", "definitions"):
+            for name in ("files", "chunks", "postings"):
                 write_table(writer, name, getattr(self, name))
         return Segment.open(folder)
 
@@ -93,30 +91,21 @@ class Segment:
             (chunks.header_offsets, len(chunks), chunks.header_bytes),
             (postings.offsets, len(postings.term_hashes), postings.chunks),
         )
+        side_by_side: tuple[tuple[Sized, ...], ...] = (
+            (files.path_hashes, files.path_rows, files.sizes_bytes, files.content_hashes, files),
+            (chunks.start_lines, chunks.end_lines, chunks.lengths, chunks),
+            (postings.chunks, postings.counts),
+        )
         return all(
             len(offsets) == num_rows + 1 and offsets[0] == 0 and offsets[-1] == len(behind)
             for offsets, num_rows, behind in divided
-        ) and all(
-            len(set(map(len, columns))) == 1
-            for columns in (
-                (
-                    files.path_hashes,
-                    files.path_rows,
-                    files.sizes_bytes,
-                    files.content_hashes,
-                    files,
-                ),
-                (chunks.start_lines, chunks.end_lines, chunks.lengths, chunks),
-                (postings.chunks, postings.counts),
-                [getattr(self.definitions, column.name) for column in fields(DefinitionTable)],
-            )
-        )
+        ) and all(len(set(map(len, columns))) == 1 for columns in side_by_side)
 
 
 def write_table(
     writer: FolderWriter,
     name: str,
-    table: FileTable | ChunkTable | PostingTable | DefinitionTable,
+    table: FileTable | ChunkTable | PostingTable,
 ) -> None:
     """Write each column of ``table`` as the array ``name.column``."""
     for column in fields(table):

@@ -1,4 +1,4 @@
-"""The columns of a segment, in four tables, and the questions one table can answer alone.
+"""The columns of a segment, in three tables, and the questions one table can answer alone.
 
 All arrays are one-dimensional and never written to. An array of offsets has one entry more than
 the rows it divides: row ``i`` owns ``[offsets[i], offsets[i + 1])`` of the array behind it.
@@ -107,22 +107,6 @@ class PostingTable:
         starts[is_known] = self.offsets[rows[is_known]]
         ends[is_known] = self.offsets[rows[is_known] + 1]
         return starts, ends
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DefinitionTable:
-    """One row a definition, sorted by the hash of its name, then in the order of the files."""
-
-    name_hashes: Uint64s
-    files: Uint32s
-    start_lines: Uint32s
-    end_lines: Uint32s
-
-    def rows_of(self, name_hash: int) -> range:
-        """Return the rows that define a name."""
-        wanted = np.uint64(name_hash)
-        first = int(np.searchsorted(self.name_hashes, wanted, side="left"))
-        return range(first, int(np.searchsorted(self.name_hashes, wanted, side="right")))
 
 
 def found_in(sorted_hashes: Uint64s, wanted: Uint64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:

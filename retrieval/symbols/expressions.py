@@ -25,6 +25,11 @@ _GENERIC = re.compile(r"(?:::)?<[\w\s,.:<>\[\]'&]*>(?=\s*[({]|::|\s*\Z)")
 _SPACED_BRACE = re.compile(r"\s*\{")
 _END_OF_VALUE = re.compile(r"\s*(?:\Z|[;,)\]}#?]|//|or\b|as\b|else\b)")
 _DEFINES = re.compile(r"\b(?:def|class|function|fn|func)\s+(?:\([^()]*\)\s*)?\Z")
+# The name of a type before its fields. A signature or a block that opens is none.
+_LITERAL = re.compile(
+    r"(?:[=(,{}\[&;|]|=>|\w:|\b(?:return|new))\s*((?:\w+(?:::|\.))*[A-Z]\w*[a-z]\w*)\s*\Z"
+)
+_ELEMENT = re.compile(r"<([A-Z]\w*(?:\.\w+)*)\s(?:[^<>{}]|\{[^{}]*\})*\Z")  # of JSX, unclosed
 _BRACKET = re.compile(r"[()\[\]{}]")
 _OPENING, _CLOSING = "([{", ")]}"
 
@@ -33,6 +38,8 @@ _ASSIGNED = re.compile(r"\s*:?=(?![=>])\s*(\S.*)")
 _ASSIGNED_FIRST = re.compile(r"(?:\s*,\s*\w+)*\s*:?=(?!=)\s*(\S.*)")
 _TYPE_BEHIND = re.compile(r"(?:\s*,\s*\w+)*\s+(\*?[A-Za-z_][\w.]*)")
 _TYPE_BEFORE = re.compile(r"([A-Za-z_][\w.:]*(?:<[^;(){}]*>)?(?:\[\])?)[\s*&]+\Z")
+_PATTERN = re.compile(r"\blet\s+(?:\w+::)*\w+\((?:(?:ref|mut)\s+)?\Z")
+_MATCHED = re.compile(r"\)\s*=\s*([^\s{][^{]*)")
 _OPENED_AS = re.compile(r"\bwith\s+(.+?)\s+as\s+\Z")
 _NO_TYPES = frozenset({"return", "new", "throw", "else", "case", "import", "package", "delete"})
 _TYPED_BEHIND_COLON = frozenset({"Python", "TypeScript", "TSX", "Rust"})
@@ -127,6 +134,8 @@ def hint_in(language: str, before: str, after: str) -> Hint | None:
         return Hint(type=match[1])
     if match := _ASSIGNED.match(after):
         return _value(match[1])
+    if language == "Rust" and _PATTERN.search(before) and (match := _MATCHED.match(after)):
+        return _value(match[1])
     return _value(match[1]) if (match := _OPENED_AS.search(before)) else None
 
 
@@ -136,7 +145,9 @@ def _value(text: str) -> Hint | None:
 
 
 def _callee(before: str) -> tuple[Step, ...]:
-    """Return the function in whose brackets the end of ``before`` stands."""
+    """Return the function, type or element whose arguments or fields ``before`` ends in."""
+    if element := _ELEMENT.search(before):
+        return steps_of(element[1]) or ()
     depth = num_groups = 0
     for bracket in reversed(list(_BRACKET.finditer(before))):
         character, at = bracket[0], bracket.start()
@@ -147,6 +158,9 @@ def _callee(before: str) -> tuple[Step, ...]:
             if expression:
                 head = before[: at - len(expression)]
                 return () if _DEFINES.search(head) else steps_of(expression) or ()
+            at_type = max(0, at - 2 * _MAX_NAME)
+            if character == "{" and (literal := _LITERAL.search(before[:at], at_type)):
+                return steps_of(literal[1]) or ()
             num_groups += 1
             if num_groups == _MAX_NUM_GROUPS:
                 break

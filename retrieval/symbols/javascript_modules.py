@@ -17,6 +17,7 @@ _WRITTEN_FOR = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".
 _CONFIGS = ("tsconfig.json", "jsconfig.json")
 _ENTRIES = ("source", "types", "typings", "module", "main")
 _USUAL_ENTRIES = ("src/index", "index", "lib/index", "src/main")
+_ALIAS_OF_ROOT = re.compile(r"[@~]/")
 _MAX_NUM_EXTENDED = 5
 _COMMENT_OR_STRING = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
@@ -80,6 +81,7 @@ class JavaScriptModules:
         if aliases.base is not None:
             yield joined(aliases.base, module)
         yield from self._in_package(module)
+        yield from _above(importer, module)
 
     def _in_package(self, module: str) -> Iterator[str]:
         parts = module.split("/")
@@ -130,6 +132,16 @@ class JavaScriptModules:
                 if isinstance(targets, list)
             },
         )
+
+
+def _above(importer: str, module: str) -> Iterator[str]:
+    """Yield where a path without a dot leads if it begins in a folder around ``importer``.
+
+    That is what most aliases of bundlers say, in configurations that are programs.
+    """
+    path = _ALIAS_OF_ROOT.sub("", module)
+    if "/" in module:
+        yield from (joined(folder, path) for folder in ancestors(posixpath.dirname(importer)))
 
 
 def _parsed(text: str | None) -> Mapping[str, object]:

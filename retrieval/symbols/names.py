@@ -23,11 +23,16 @@ from retrieval.symbols.symbol import (
     Import,
     Resolved,
 )
-from retrieval.symbols.types import base_names, hint_of, type_names
+from retrieval.symbols.types import base_names, hint_of, is_getter, type_names
 from retrieval.symbols.workspace import Place
 
 _MAX_NUM_HOPS = 12  # files, bases and types that one question is followed through
 _MAX_NUM_DOTS = 5  # of a module that an import binds with its dots
+# Methods of the types around another, as Option's; the trail follows only the one inside.
+_HANDING_ON = frozenset(
+    {"as_deref", "as_deref_mut", "as_mut", "as_ref", "await", "borrow", "borrow_mut", "clone"}
+    | {"expect", "get_mut", "lock", "read", "to_owned", "unwrap", "unwrap_or_default", "write"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,11 @@ class Names:
     def _value_of(self, target: Target, is_called: bool, trail: _Trail) -> Target | None:
         if isinstance(target, Module) or target.definition.kind in HOLDERS:
             return target
-        if target.definition.kind in CALLABLES and not is_called:
+        if (
+            target.definition.kind in CALLABLES
+            and not is_called
+            and not is_getter(target.definition)
+        ):
             return None
         symbols = self._symbols(target.path)
         hint = hint_of(target.definition, symbols.language) if symbols is not None else None
@@ -142,7 +151,13 @@ class Names:
         for before, step in itertools.pairwise(steps):
             holder = self._value_of(found, before.is_called, trail) if found is not None else None
             found = self._member(holder, step.name, trail.anew()) if holder is not None else None
+            if found is None and step.name in _HANDING_ON and self._is_of_rust(holder):
+                found = holder
         return found
+
+    def _is_of_rust(self, target: Target | None) -> bool:
+        symbols = self._symbols(target.path) if isinstance(target, Resolved) else None
+        return symbols is not None and symbols.language == "Rust"
 
     def _find_path(self, path: str, names: list[str], trail: _Trail) -> Target | None:
         """Return what a name means that an import may have bound with its dots, or a path of Rust."""

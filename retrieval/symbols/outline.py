@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from retrieval.symbols.symbol import CALLABLES, HOLDERS, Definition, SymbolKind
 
 MAX_OUTLINE = 800
+_LEFT_OUT = "{ ... }"
 _DECORATORS = re.compile(r"(?:@\w+ )*")
 _PRIVATE = re.compile(r"(?:private|protected)\b|#")
 _DOC_MARKS = {"Go": "// ", "Rust": "/// ", "C#": "/// ", "Ruby": "# ", "PHP": "// "}
@@ -27,24 +28,37 @@ def outline(
     private ones are left out first and then the last ones; the signature itself always stays.
     """
     shown = [one for one in members if definition.kind in HOLDERS and one is not definition]
-    head = len(_rendered(definition, [], language))
+    head = len(_rendered(definition, [], shown, language))
     kept, num_left = set(), max_num_characters - head
     for index in sorted(range(len(shown)), key=lambda at: (_is_private(shown[at]), at)):
-        cost = len(shown[index].signature) + 10  # indent, punctuation and the end of the line
+        signature = shown[index].signature
+        cost = len(signature) + 10  # indent, punctuation and the end of the line
+        cost += len(_LEFT_OUT) if signature.endswith("=>") else 0
         if cost > num_left:
             break
         kept.add(index)
         num_left -= cost
-    return _rendered(definition, [one for at, one in enumerate(shown) if at in kept], language)
+    return _rendered(
+        definition, [one for at, one in enumerate(shown) if at in kept], shown, language
+    )
 
 
-def _rendered(definition: Definition, members: Sequence[Definition], language: str) -> str:
+def _rendered(
+    definition: Definition,
+    members: Sequence[Definition],
+    known: Sequence[Definition],
+    language: str,
+) -> str:
+    """Return the outline with those ``members`` of all that are ``known``."""
     if language == "Python":
         return "\n".join(_python(definition, members))
     mark = _DOC_MARKS.get(language)
     doc = [f"{mark}{definition.doc}" if mark else f"/** {definition.doc} */"]
-    lines = _ruby if language == "Ruby" else _braces
-    return "\n".join([*(doc if definition.doc else []), *lines(definition, members, language)])
+    if language == "Ruby":
+        lines = _ruby(definition, members)
+    else:
+        lines = _braces(definition, members, known, language)
+    return "\n".join([*(doc if definition.doc else []), *lines])
 
 
 def _python(definition: Definition, members: Sequence[Definition]) -> Iterator[str]:
@@ -65,14 +79,22 @@ def _python_opening(signature: str) -> list[str]:
     return [*decorators, signature[match.end() if match is not None else 0 :]]
 
 
-def _braces(definition: Definition, members: Sequence[Definition], language: str) -> Iterator[str]:
-    beside = [one for one in members if language in _BESIDE and _is_beside(one, definition)]
+def _braces(
+    definition: Definition,
+    members: Sequence[Definition],
+    known: Sequence[Definition],
+    language: str,
+) -> Iterator[str]:
+    beside = [one for one in members if _is_beside(one, definition, language)]
     inside = [one for one in members if one not in beside]
     if not inside:
-        yield definition.signature + ("" if language == "Go" else ";")
+        is_empty = all(_is_beside(one, definition, language) for one in known)
+        yield definition.signature + _ending(definition, language, is_empty=is_empty)
     else:
         yield definition.signature + " {"
-        yield from (f"    {one.signature}{_end(one, definition, language)}" for one in inside)
+        yield from (
+            f"    {one.signature}{_member_ending(one, definition, language)}" for one in inside
+        )
         yield "}"
     if language == "Go":
         yield from (one.signature for one in beside)
@@ -82,18 +104,28 @@ def _braces(definition: Definition, members: Sequence[Definition], language: str
         yield "}"
 
 
-def _end(member: Definition, definition: Definition, language: str) -> str:
+def _ending(definition: Definition, language: str, *, is_empty: bool = True) -> str:
+    """Return what makes a signature code; a type of which nothing is shown is not an empty one."""
     if language == "Go":
         return ""
+    if definition.signature.endswith("=>"):
+        return f" {_LEFT_OUT};"
+    return ";" if is_empty else f" {_LEFT_OUT}"
+
+
+def _member_ending(member: Definition, definition: Definition, language: str) -> str:
     is_listed = language == "Rust" or definition.kind is SymbolKind.ENUM
-    return "," if is_listed and member.kind not in CALLABLES else ";"
+    if is_listed and member.kind not in CALLABLES:
+        return ","
+    return _ending(member, language)
 
 
-def _is_beside(member: Definition, definition: Definition) -> bool:
-    return member.kind is not SymbolKind.FIELD and definition.kind is not SymbolKind.INTERFACE
+def _is_beside(member: Definition, definition: Definition, language: str) -> bool:
+    is_apart = member.kind is not SymbolKind.FIELD and definition.kind is not SymbolKind.INTERFACE
+    return language in _BESIDE and is_apart
 
 
-def _ruby(definition: Definition, members: Sequence[Definition], _language: str) -> Iterator[str]:
+def _ruby(definition: Definition, members: Sequence[Definition]) -> Iterator[str]:
     yield definition.signature
     for member in members:
         yield f"  {member.signature}" + ("; end" if member.kind in CALLABLES else "")

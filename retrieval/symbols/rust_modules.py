@@ -24,6 +24,12 @@ class RustModules:
             if name is not None:
                 source = joined(posixpath.dirname(path), "src")
                 self._crates.setdefault(name[1].replace("-", "_"), source)
+        for path in index.named("lib.rs"):
+            # A manifest may be out of sight, or take its name from elsewhere; folders mostly agree.
+            source = posixpath.dirname(path)
+            is_inside = posixpath.basename(source) == "src"
+            folder = posixpath.dirname(source) if is_inside else source
+            self._crates.setdefault(posixpath.basename(folder).replace("-", "_"), source)
 
     def places(self, importer: str, wanted: Import) -> Iterator[Place]:
         """Yield the places that a ``use``, a ``mod`` or a path in the code may mean."""

@@ -9,6 +9,7 @@ import re
 
 MAX_SIGNATURE = 200
 MAX_DOC = 120
+_MAX_NUM_COMMENT_LINES = 200
 _MAX_BYTES = 1000  # of an opening that are looked at: the rest would be cut off anyway
 _KEPT_DECORATORS = frozenset(
     {"property", "cached_property", "staticmethod", "classmethod", "abstractmethod", "dataclass"}
@@ -39,8 +40,6 @@ def one_line(text: str) -> str:
         text = _SPACE.sub(" ", text)
         text = _BEFORE_CLOSING.sub(r"\1", _AFTER_OPENING.sub(r"\1", text))
     text = text.strip().rstrip(_TRIMMED)
-    if text.endswith("=>"):
-        text = text[:-2].rstrip()
     return text if len(text) <= MAX_SIGNATURE else text[: MAX_SIGNATURE - 1] + "…"
 
 
@@ -55,7 +54,7 @@ def doc_of(source: bytes, start: int, docstring_start: int | None) -> str:
     if source[line_start:start].strip():
         return ""  # the comment is that of what the line begins with
     comment: list[bytes] = []
-    for _ in range(20):
+    for _ in range(_MAX_NUM_COMMENT_LINES):
         end = line_start - 1
         if end <= 0:
             break

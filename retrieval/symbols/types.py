@@ -16,7 +16,8 @@ _COLLECTION = re.compile(
     re.IGNORECASE,
 )
 _RETURNED_BEHIND_ARROW = re.compile(r"->\s*(.+?)\s*(?::|where\b.*)?\Z")
-_RETURNED_BEHIND_COLON = re.compile(r"\)\s*:\s*(.+)\Z")
+_RETURNED_BEHIND_COLON = re.compile(r"\)\s*:\s*(.+?)\s*(?:=>)?\Z")
+_GETTER = re.compile(r"\A(?:[^(]* )?(?:@property|@cached_property|get) (?:def )?#?\w+\(")
 _PYTHON_BASES = re.compile(r"\bclass\s+\w+\s*(?:\[[^\]]*\])?\s*\((.*)\)")
 _BASES = re.compile(r"\b(?:extends|implements)\s+(.+)")
 _C_BASES = re.compile(r"\b(?:class|struct|interface|trait)\s+\w+\s*(?:<[^<>]*>)?\s*:\s*(.+)")
@@ -31,6 +32,11 @@ def hint_of(definition: Definition, language: str) -> Hint | None:
         return Hint(type=returned) if returned else None
     before, name, after = definition.signature.partition(definition.name)
     return hint_in(language, before, after) if name else None
+
+
+def is_getter(definition: Definition) -> bool:
+    """Whether naming a method gives what it returns: a property."""
+    return _GETTER.search(definition.signature) is not None
 
 
 def type_names(text: str, container: str) -> list[str]:

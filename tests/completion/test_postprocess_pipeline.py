@@ -8,16 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from completion.decoding import GeneratedText
+from completion.generation import Generation
+from completion.outcome import conclude
 from completion.postprocess import PostprocessedText, RejectedText, postprocess
 from completion.strategy import choose_strategy
 from completion.types import (
     CompletionRequest,
+    CompletionTrace,
     DocumentSnapshot,
+    FinishReason,
+    NoSuggestion,
     NoSuggestionReason,
+    PromptStats,
+    SpeculationStats,
     TriggerKind,
 )
 
 Ask = Callable[..., CompletionRequest]
+AWS_KEY = "AKIA" + "QZXJWVKPTMRBHDNS"  # made up, and put together so that no scanner finds it
 
 
 def document_after(request: CompletionRequest, text: str) -> str:
@@ -65,6 +74,7 @@ def test_inserted_text_uses_the_line_ending_of_the_document(ask: Ask) -> None:
         ("x = ‸", "  \n", NoSuggestionReason.BLANK_OUTPUT, "reject_blank"),
         ("total = 1\n‸", "total = 1", NoSuggestionReason.REPEATS_PREFIX, "reject_repeated_lines_above"),
         ("‸\ntotal_sum = 1\n", "total_sum = 1", NoSuggestionReason.REPEATS_SUFFIX, "limit_scope"),
+        ("key = ‸", f"'{AWS_KEY}'", NoSuggestionReason.HOLDS_SECRET, "reject_secrets"),
     ],
 )  # fmt: skip
 def test_a_rejection_names_its_reason_and_its_filter(
@@ -73,6 +83,18 @@ def test_a_rejection_names_its_reason_and_its_filter(
     request = ask(marked)
     result = postprocess(text, request, choose_strategy(request))
     assert result == RejectedText(reason, filter_name)
+
+
+@pytest.mark.parametrize("finish_reason", FinishReason)
+def test_a_secret_is_the_reason_whatever_ended_the_text(
+    ask: Ask, finish_reason: FinishReason
+) -> None:
+    request = ask("key = ‸")
+    generated = GeneratedText(f"'{AWS_KEY}'", -1.0, 3, finish_reason)
+    generation = Generation((generated,), PromptStats(), 0, SpeculationStats(), 0.0, 0.0, 0.0)
+    outcome = conclude(request, choose_strategy(request), generation, CompletionTrace())
+    assert isinstance(outcome, NoSuggestion)
+    assert outcome.reason is NoSuggestionReason.HOLDS_SECRET
 
 
 FRAGMENTS = st.lists(

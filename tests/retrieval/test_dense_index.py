@@ -39,10 +39,6 @@ FILES = {
 TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
 
-def yes() -> bool:
-    return True
-
-
 @dataclass
 class Topics:
     """Embeds a text as how often it speaks of each topic, and notes what it was given."""
@@ -82,7 +78,7 @@ def embedded(
     def make(embedder: Topics, files: Mapping[str, str | bytes] = FILES) -> WorkspaceIndex:
         write(files)
         index = open_index()
-        index.use_embedder(embedder, yes)
+        index.use_embedder(embedder)
         refresh(index)
         return index
 
@@ -181,7 +177,7 @@ def test_what_an_editor_shows_is_found_and_what_it_does_not_show_is_not(
     start_index: OpenIndex, shown: Shown, eventually: Eventually
 ) -> None:
     index = start_index(FILES)
-    index.use_embedder(Topics(), yes)
+    index.use_embedder(Topics())
     eventually(lambda: near(index, "cat") == ["cats.py", "pets.py"])
     index.note(shown("cats.py", "def shine(sun):\n    return sun\n"))
     assert near(index, "cat") == ["pets.py"]
@@ -202,7 +198,8 @@ def test_vectors_are_made_only_while_the_engine_is_idle(
 
     embedder = Topics()
     index = start_index(FILES)
-    index.use_embedder(embedder, answer)
+    index.give_way(answer)
+    index.use_embedder(embedder)
     eventually(lambda: len(asked) >= 2)
     assert embedder.texts == []
     is_idle = True
@@ -214,7 +211,7 @@ def test_a_secret_in_an_open_document_is_not_embedded(
 ) -> None:
     embedder = Topics()
     index = start_index(FILES)
-    index.use_embedder(embedder, yes)
+    index.use_embedder(embedder)
     secret = f'def call(cat):\n    token = "{TOKEN}"\n    return cat\n'
     index.note(shown("a.py", secret))
     index.note(shown("c.py", f'def call(token="{TOKEN}"):\n' + "    feed(cat)\n" * 60))
@@ -271,7 +268,7 @@ def test_an_embedder_that_is_not_available_is_logged_once_and_words_still_find(
     folder: Path,
 ) -> None:
     index = start_index(FILES)
-    index.use_embedder(Topics(is_available=False), yes)
+    index.use_embedder(Topics(is_available=False))
     eventually(lambda: caplog.records)
     (folder / "new.py").write_text("def feed(cat): ...\n")
     index.touch("new.py")
@@ -285,7 +282,7 @@ def test_an_embedder_that_is_not_available_is_logged_once_and_words_still_find(
 def test_a_reader_makes_no_vectors(folder: Path, tmp_path: Path) -> None:
     index = WorkspaceIndex(folder, IndexOptions(tmp_path / "indexes", kept_fresh=False))
     embedder = Topics()
-    index.use_embedder(embedder, yes)
+    index.use_embedder(embedder)
     assert near(index, "cat", has_time=True) == []
     assert embedder.texts == []
     index.close()

@@ -18,10 +18,6 @@ Refresh = Callable[[WorkspaceIndex], Refreshed]
 Eventually = Callable[[Callable[[], object]], None]
 
 
-def yes() -> bool:
-    return True
-
-
 def near(index: WorkspaceIndex, text: str) -> list[str]:
     return [hit.path for hit in index.near(text, 3, {}, has_time=False)]
 
@@ -54,7 +50,7 @@ def test_an_embedder_is_fitted_to_the_workspace_once(
     for num_loaded in (1, 0):
         model = Model(is_there=num_loaded == 1)
         index = open_index()
-        index.use_embedder(model.source, yes)
+        index.use_embedder(model.source)
         refresh(index)
         assert near(index, MANY["7.py"])[0] == "7.py"
         assert model.num_loaded == num_loaded
@@ -67,7 +63,7 @@ def test_a_workspace_with_too_little_text_has_no_embedder_yet(
     files = list(MANY.items())
     write(dict(files[1:]))
     index = open_index()
-    index.use_embedder(Model().source, yes)
+    index.use_embedder(Model().source)
     refresh(index)
     assert near(index, MANY["7.py"]) == []
     write(dict(files[:1]))
@@ -80,6 +76,6 @@ def test_a_model_that_is_gone_before_it_was_needed_is_replaced_by_its_next_one(
 ) -> None:
     index = start_index(MANY)
     gone = Model(is_there=False)
-    index.use_embedder(gone.source, yes)
-    index.use_embedder(Model().source, yes)
+    index.use_embedder(gone.source)
+    index.use_embedder(Model().source)
     eventually(lambda: near(index, MANY["7.py"])[:1] == ["7.py"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
@@ -22,6 +25,18 @@ from retrieval.worker_pool import WorkerFailedError, WorkerPool, batched
 Write = Callable[[Mapping[str, str | bytes]], None]
 Eventually = Callable[[Callable[[], object]], None]
 FILES = {f"{name}.py": f"def {name}(): return 1\n" for name in ("alpha", "beta", "gamma", "delta")}
+
+
+# Its worker is ready, and without work, when it answers.
+PARENT = """
+import json, sys
+from retrieval.worker import Job
+from retrieval.worker_pool import WorkerPool
+with WorkerPool(Job(**json.loads(sys.argv[1])), 1) as pool:
+    pool.scan(lambda: None)
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
 
 
 class StoppedError(Exception):
@@ -126,6 +141,37 @@ def test_work_that_is_stopped_leaves_no_process(
     with pytest.raises(StoppedError):
         work()
     assert workers() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody ends who stands still")
+def test_a_process_that_stands_still_ends_when_its_parent_is_killed(
+    job: Job, write: Write, eventually: Eventually
+) -> None:
+    write(FILES)
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, json.dumps(asdict(job))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        (worker,) = psutil.Process(parent.pid).children()
+        worker.suspend()
+        eventually(lambda: worker.status() == psutil.STATUS_STOPPED)
+        parent.kill()
+        parent.wait()
+        try:
+            eventually(lambda: has_ended(worker))
+        finally:
+            if not has_ended(worker):
+                worker.kill()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_write_that_fails_is_told_as_one(job: Job, write: Write, tmp_path: Path) -> None:

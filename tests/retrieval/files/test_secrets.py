@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.files.secrets import REDACTED, has_secret, redact
+from retrieval.files.secrets import REDACTED, redact, secrets_in
 
 RANDOM = random.Random(20)
 LETTERS = string.ascii_letters + string.digits
@@ -70,7 +70,7 @@ def test_a_secret_is_replaced_where_it_stands(
 ) -> None:
     text = f"a = 1{line_end}{before}{secret}{behind}{line_end}b = 2"
     assert redact(text) == f"a = 1{line_end}{before}{REDACTED}{behind}{line_end}b = 2"
-    assert has_secret(text)
+    assert secrets_in(text)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_secret_is_replaced_where_it_stands(
 )
 def test_what_is_no_secret_stays(line: str) -> None:
     assert redact(line) == line
-    assert not has_secret(line)
+    assert not secrets_in(line)
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
@@ -145,7 +145,7 @@ def test_code_between_the_two_marks_of_a_key_stays() -> None:
 @pytest.mark.parametrize("length", [20, 24, 32, 64])
 def test_nearly_every_random_key_is_found(length: int) -> None:
     keys = [letters(length, LETTERS + "+/") for _ in range(300)]
-    found = sum(has_secret(f'api_key = "{key}"') for key in keys)
+    found = sum(bool(secrets_in(f'api_key = "{key}"')) for key in keys)
     # A short string can look regular by chance; this is far below what was measured (0.93).
     assert found > 0.85 * len(keys)
 
@@ -167,7 +167,7 @@ def test_lines_stay_lines_and_redacting_twice_changes_nothing(text: str) -> None
 
 @given(TEXTS)
 def test_a_text_has_a_secret_exactly_if_redacting_changes_it(text: str) -> None:
-    assert has_secret(text) == (redact(text) != text)
+    assert bool(secrets_in(text)) == (redact(text) != text)
 
 
 @pytest.mark.parametrize("piece", ["eyJ", "://a:", ":::::@", "-----BEGIN " + "PRIVATE KEY-----"])

@@ -271,30 +271,6 @@ def test_a_chunk_of_average_length_with_all_terms_has_the_querys_own_score() -> 
     assert index.self_score({"aa": 1.0, "never": 1.0}) > index.self_score({"aa": 1.0})
 
 
-@dataclass(frozen=True)
-class Defined:
-    name: str
-    start_line: int
-    end_line: int
-
-
-def test_definitions_are_found_by_exact_name_in_files_that_live() -> None:
-    def defining(path: str, *found: Defined) -> Segment:
-        return Segment.build([IndexedFile(path, Stamp(0, 0, 0), (), found)])
-
-    index = SparseIndex()
-    index.add(
-        defining("b.py", Defined("Cache", 1, 5), Defined("get", 2, 3), Defined("Cache", 9, 10))
-    )
-    index.add(defining("a.py", Defined("Cache", 0, 2)))
-    assert index.definitions_named("Cache") == [("a.py", 0, 2), ("b.py", 1, 5), ("b.py", 9, 10)]
-    assert index.definitions_named("cache") == []
-    index.add(defining("b.py", Defined("get", 4, 6)))
-    index.remove(["a.py"])
-    assert index.definitions_named("Cache") == []
-    assert index.definitions_named("get") == [("b.py", 4, 6)]
-
-
 def test_stamps_are_a_mapping_of_live_files() -> None:
     stamps = index_of(a=["aa"], b=[]).stamps()
     assert len(stamps) == 2

@@ -17,19 +17,13 @@ from retrieval.sparse.segment import Segment
 from retrieval.stamp import Stamp
 
 
-class Defined:
-    def __init__(self, name: str) -> None:
-        self.name, self.start_line, self.end_line = name, 1, 2
-
-
 def random_file(name: str, rng: np.random.Generator) -> IndexedFile:
     chunks = [
         Chunk(row, row + 1, ("é" * int(rng.integers(3)),), words(rng))
         for row in range(int(rng.integers(6)))
     ]
-    defined = [Defined(f"name{rng.integers(9)}") for _ in range(int(rng.integers(4)))]
     stamp = Stamp(*rng.integers(1 << 60, size=3).tolist())
-    return IndexedFile(name, stamp, chunks, defined)
+    return IndexedFile(name, stamp, chunks)
 
 
 def words(rng: np.random.Generator) -> str:
@@ -37,7 +31,7 @@ def words(rng: np.random.Generator) -> str:
 
 
 def assert_same(found: Segment, wanted: Segment) -> None:
-    for table in ("files", "chunks", "postings", "definitions"):
+    for table in ("files", "chunks", "postings"):
         for column in getattr(wanted, table).__dataclass_fields__:
             arrays = getattr(getattr(found, table), column), getattr(getattr(wanted, table), column)
             np.testing.assert_array_equal(*arrays, err_msg=f"{table}.{column}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,6 @@ from retrieval.sparse.indexed_file import IndexedFile
 from retrieval.sparse.segment import Segment
 from retrieval.stamp import Stamp
 
-
-@dataclass(frozen=True)
-class Defined:
-    name: str
-    start_line: int
-    end_line: int
-
-
 FILES = [
     IndexedFile("empty.py", Stamp(-1, 0, 0), ()),
     IndexedFile(
@@ -38,7 +29,6 @@ FILES = [
             Chunk(3, 9, ("class Größe:", "def \udc80(self):"), "\treturn self.value\x00\n"),
             Chunk(9, 9, (), ""),
         ],
-        [Defined("Größe", 3, 9), Defined("value", 4, 5)],
     ),
     IndexedFile("one_line.js", Stamp(5, 6, 7), [Chunk(0, 1, (), "ab cd;" * 200_000)]),
 ]
@@ -47,7 +37,7 @@ FILES = [
 def contents(segment: Segment) -> dict[str, list[int]]:
     return {
         f"{table}.{column}": getattr(getattr(segment, table), column).tolist()
-        for table in ("files", "chunks", "postings", "definitions")
+        for table in ("files", "chunks", "postings")
         for column in getattr(segment, table).__dataclass_fields__
     }
 
@@ -67,7 +57,6 @@ def test_what_a_file_consists_of_is_found_again(tmp_path: Path) -> None:
     file, chunk = FILES[1], FILES[1].chunks[1]
     assert (hit.path, hit.start_line, hit.end_line) == (file.path, 3, 9)
     assert (hit.key, hit.header) == (chunk.key, chunk.header)
-    assert index.definitions_named("Größe") == [(file.path, 3, 9)]
     assert dict(index.stamps()) == {file.path: file.stamp for file in FILES}
 
 
@@ -115,7 +104,7 @@ def empty_an_array(folder: Path) -> None:
 
 
 def lose_an_array(folder: Path) -> None:
-    (folder / "definitions.files.npy").unlink()
+    (folder / "files.mtimes_ns.npy").unlink()
 
 
 def lose_a_column(folder: Path) -> None:

@@ -26,6 +26,16 @@ CURSORS = [
     ("items[0].x", Cursor("x")),
     ("f(a)(b).c", Cursor("c", (Step("f", True),))),
     (").", Cursor("")),
+    ("let x = a::Box { y: 1, z", Cursor("z", (), (Step("a"), Step("Box")))),
+    ("    f();\n    Box { y: Lid { ", Cursor("", (), (Step("Lid"),))),
+    ("f(|| Box { ", Cursor("", (), (Step("Box"),))),
+    ("fn f() -> Box { ", Cursor("")),
+    ("impl A for Box { x", Cursor("x")),
+    ("function f(): Box { ", Cursor("")),
+    ("<b.C one={() => { }} tw", Cursor("tw")),
+    ("<B one={() => x} tw", Cursor("tw", (), (Step("B"),))),
+    ("<B one={f(", Cursor("", (), (Step("f"),))),
+    ("<B one={1}> x", Cursor("x")),
 ]
 EXPRESSIONS = [
     ("a", (Step("a"),)),
@@ -60,6 +70,9 @@ HINTS = [
     ("Go", "func f(x *p.T)", [Hint(type="*p.T")]),
     ("Rust", "let mut x: &A = y;", [Hint(type="&A")]),
     ("Rust", "let x = A::new();", [Hint(value=(Step("A"), Step("new", True)))]),
+    ("Rust", "if let Some(x) = a.b() {", [Hint(value=(Step("a"), Step("b", True)))]),
+    ("Rust", "while let Ok(mut x) = a.b()? {", [Hint(value=(Step("a"), Step("b", True)))]),
+    ("Rust", "if f(x) == a {", []),
 ]
 
 

@@ -34,7 +34,7 @@ field Users.name | name?: string
 method Users.constructor | constructor(private readonly http: Http, plain: number)
 field Users.http | private readonly http: Http
 method Users.get | async get(id: string, options: Options = {}): Promise<User>
-method Users.handler | handler = (event: Event): void
+method Users.handler | handler = (event: Event): void =>
 interface Reader | export interface Reader
 method Reader.read | read(id: string): User
 field Reader.size | size: number
@@ -42,7 +42,7 @@ enum Color | export enum Color
 field Color.Red | Red
 field Color.Green | Green = "g"
 type Id | export type Id = string | number
-function make | export const make = async (a: number): Promise<Users> | Makes users.
+function make | export const make = async (a: number): Promise<Users> => | Makes users.
 function main | export default function main()
 module Inner | namespace Inner
 function Inner.deep | export function deep(): void""",
@@ -166,3 +166,9 @@ def test_a_signature_is_one_line_of_limited_length(parse: Parse) -> None:
     (found,) = definitions_of(parse("a.py", f"def f(\n{parameters}\n) -> int:\n    return 1\n"))
     assert len(found.signature) == MAX_SIGNATURE
     assert found.signature.startswith("def f(parameter_0: int, parameter_1: int")
+
+
+def test_a_long_comment_is_known_by_its_first_line(parse: Parse) -> None:
+    more = "".join(f"/// Line {n}.\n" for n in range(60))
+    (found,) = definitions_of(parse("a.rs", f"/// Does it.\n{more}pub fn f() {{}}\n"))
+    assert found.doc == "Does it."

@@ -35,8 +35,13 @@ CASES = {
         "/** Reads. */\nexport class A extends B {\n  x = 1;\n  get(k: string): T { return secret; }\n}\n",
         "/** Reads. */\nexport class A extends B {\n    x = 1;\n    get(k: string): T;\n}",
     ),
+    "typescript class with a method that is a function": (
+        "a.ts",
+        "class A {\n  get = (k: string): T => secret;\n}\n",
+        "class A {\n    get = (k: string): T => { ... };\n}",
+    ),
     "typescript enum": ("a.ts", "enum E { A, B = 2 }\n", "enum E {\n    A,\n    B = 2,\n}"),
-    "typescript function": ("a.ts", "export const f = (a: number): T => { };\n", "export const f = (a: number): T;"),
+    "typescript function": ("a.ts", "export const f = (a: number): T => { };\n", "export const f = (a: number): T => { ... };"),
     "java class": (
         "A.java",
         "// Holds.\nclass A {\n  private int x;\n  @Override public int get() { return x; }\n}\n",
@@ -89,6 +94,22 @@ def test_an_outline_keeps_to_its_budget_but_for_the_signature(
     at_least = len(outlined(tree, max_num_characters=0))
     shown = outlined(tree, max_num_characters=max_num_characters)
     assert len(shown) <= max(at_least, max_num_characters)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("a.rs", "pub struct A { pub x: u8 }\n", "pub struct A { ... }"),
+        ("a.rs", "pub struct A;\nimpl A { fn f() {} }\n", "pub struct A;"),
+        ("a.rs", "pub trait A { fn f(); }\n", "pub trait A { ... }"),
+        ("a.ts", "class A { x = 1 }\n", "class A { ... }"),
+        ("a.go", "package p\ntype A struct {\n\tX int\n}\n", "type A struct"),
+    ],
+)
+def test_a_type_whose_members_find_no_room_does_not_look_empty(
+    path: str, text: str, expected: str, parse: Parse
+) -> None:
+    assert outlined(parse(path, text), max_num_characters=0) == expected
 
 
 def test_private_members_give_way_first(parse: Parse) -> None:

@@ -88,6 +88,25 @@ RUST = {
     ),
     "src/main.rs": "fn main() {}\n",
 }
+# Folders without the manifests that would say what they are called.
+BARE = {
+    "crates/kit-base/src/lib.rs": "pub mod shapes;\npub fn root() {}\n",
+    "crates/kit-base/src/shapes.rs": "pub struct Shape { pub sides: u8 }\n",
+    "crates/app/src/main.rs": "fn main() {}\n",
+    "web/src/parts/wheel.ts": "export class Wheel {}\n",
+    "web/src/react.ts": "export class Other {}\n",
+}
+# Types behind others, and members that are named without a call.
+WRAPPED = {
+    "src/lib.rs": (
+        "pub struct Tape { pub side: u8 }\n"
+        "pub struct Deck { pub tape: Option<Box<Tape>> }\n"
+        "impl Deck {\n    pub fn first(&self) -> Result<&Tape, Error> { todo!() }\n"
+        "    pub async fn wind(&self) -> Tape { todo!() }\n}\n"
+    ),
+    "deck.ts": "export class Tape { side = 1 }\nexport class Deck {\n  get tape(): Tape { return t; }\n  wind(): Tape { return t; }\n}\n",
+    "deck.py": "class Tape:\n    side: int\nclass Deck:\n    @property\n    def tape(self) -> Tape: ...\n    def wind(self) -> Tape: ...\n",
+}
 C = {
     "include/list.h": "struct List { int size; };\nint list_add(struct List *list, int value);\n",
     "include/all.h": '#include "list.h"\n',
@@ -133,6 +152,11 @@ IMPORTED: list[tuple[Mapping[str, str], str, str, list[str]]] = [
     (RUST, "src/store/tape.rs", "use super::Store;", ["src/store/mod.rs:Store"]),
     (RUST, "src/store/tape.rs", "use super::disk::*;\nfn f(d: Disk) {}", ["src/store/disk.rs:Disk"]),
     (RUST, "tests/it.rs", "use my_shop::store::Store;", ["src/store/mod.rs:Store"]),
+    (BARE, "crates/app/src/a.rs", "use kit_base::{root, shapes::Shape};", ["crates/kit-base/src/lib.rs:root", "crates/kit-base/src/shapes.rs:Shape"]),
+    (BARE, "crates/app/src/a.rs", "use kit::root;", []),
+    (BARE, "web/src/a.ts", "import { Wheel } from 'src/parts/wheel';", ["web/src/parts/wheel.ts:Wheel"]),
+    (BARE, "web/src/pages/a.ts", "import { Wheel } from '@/parts/wheel';", ["web/src/parts/wheel.ts:Wheel"]),
+    (BARE, "web/src/a.ts", "import { Other } from 'react';", []),
     (C, "src/main.c", '#include "all.h"\nint main() { list_add(0, 1); }', ["include/list.h:list_add"]),
 ]  # fmt: skip
 
@@ -172,6 +196,15 @@ TYPED: list[tuple[Mapping[str, str], str, str, list[str]]] = [
     (RUST, "src/app.rs", "use crate::store;\nfn f(d: &mut store::disk::Disk) {\n    d.¦", ["Disk", "Disk.size", "Disk.new", "Disk.read"]),
     (RUST, "src/app.rs", "fn f() {\n    let d = crate::store::open(\"x\");\n    d.re¦", ["Disk", "Disk.read"]),
     (RUST, "src/app.rs", "use crate::Drive;\nfn f() {\n    Drive::ne¦", ["Disk", "Disk.new"]),
+    (RUST, "src/app.rs", "use crate::Drive;\nfn f() {\n    let d = Drive { ¦", ["Disk"]),
+    (WRAPPED, "src/app.rs", "use crate::Deck;\nfn f(d: Deck) {\n    d.tape.as_ref().unwrap().¦", ["Tape", "Tape.side"]),
+    (WRAPPED, "src/app.rs", "use crate::Deck;\nasync fn f(d: Deck) {\n    d.wind().await.¦", ["Tape", "Tape.side"]),
+    (WRAPPED, "src/app.rs", "use crate::Deck;\nfn f(d: Deck) {\n    if let Ok(t) = d.first() {\n        t.¦", ["Tape", "Tape.side"]),
+    (WRAPPED, "app.ts", "import { Deck } from './deck';\nfunction f(d: Deck) {\n  d.tape.¦", ["Tape", "Tape.side"]),
+    (WRAPPED, "app.ts", "import { Deck } from './deck';\nfunction f(d: Deck) {\n  d.wind.¦", []),
+    (WRAPPED, "app.ts", "import { Deck } from './deck';\nfunction f(d: Deck) {\n  d.tape.unwrap().¦", []),
+    (WRAPPED, "app.py", "from deck import Deck\ndef f(d: Deck):\n    d.tape.¦", ["Tape", "Tape.side"]),
+    (WRAPPED, "app.py", "from deck import Deck\ndef f(d: Deck):\n    d.wind.¦", []),
     (C, "src/main.c", '#include "all.h"\nint main() {\n  list_add(¦', ["list_add"]),
 ]  # fmt: skip
 
