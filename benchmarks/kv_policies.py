@@ -20,6 +20,9 @@ from completion.decoding import GenerationParams
 from completion.fim_format import Layout
 from completion.generation import GenerationHooks, Generator
 from completion.prompt import CHUNK, FimPrompt, PromptBuilder
+from completion.speculation.costs import PassCosts
+from completion.speculation.drafter import Drafter
+from completion.speculation.lasting import LastingSources
 from completion.types import CompletionRequest, DocumentSnapshot, TriggerKind
 from completion.verbatim import VerbatimMonitor
 from completion.windows import StickyWindows
@@ -234,7 +237,8 @@ class PolicyBench:
             decoder, pool, tokenizer = self._model.decoder, self._pool, self._model.tokenizer
             shared = self._shared if variant.uses_rest else None
             patcher = CachePatcher(decoder, pool, self._vocabulary, variant.num_rows, shared)
-            self._generators[key] = Generator(decoder, pool, tokenizer, patcher)
+            drafter = Drafter(PassCosts(), LastingSources(decoder.config.vocab_size, ""))
+            self._generators[key] = Generator(decoder, pool, tokenizer, patcher, drafter)
         return self._generators[key]
 
     def _answer(

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from completion.config import CompletionConfig, EngineConfig
+from completion.dynamic.controller import LineJudge, find_judge
 from completion.generation import Generator
 from completion.kept_sessions import KeptSessions
 from completion.prompt import PromptBuilder
 from completion.scheduler import Work
 from completion.sessions import MAX_NUM_NESTED, SessionStore
+from completion.speculation.costs import CostStore, PassCosts, calibrate
+from completion.speculation.draft_model import DraftModel, DraftModelConfig
+from completion.speculation.drafter import Drafter
+from completion.speculation.lasting import LastingSources
 from kvedit.patch import CachePatcher
 from kvedit.repair import Vocabulary
 from kvedit.shared import SharedCache
@@ -19,9 +26,12 @@ from models.errors import PoolFullError
 from models.loader import LoadedModel
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
+from models.trained import packaged_folder
 
 HEAD_TOKENS = 1024  # for heads of prompts, common to the documents of a repository
 DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
+_DRAFT_SHARE = 0.25  # of the megabytes, for documents of a draft model
+_MAX_NUM_DRAFTED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,9 @@ class Caches:
     shared: SharedCache
     patcher: CachePatcher
     generator: Generator
+    judge: LineJudge | None  # of lines while they are written; None for a model without one
+    drafter: Drafter
+    calibrate: Work[None] | None  # what is to be done once when idle, if anything
 
     def new_around(self) -> SlotTable | None:
         """Return an empty table for the surroundings of a prompt, None if there is no room for it."""
@@ -49,10 +62,16 @@ def build_caches(
     config: CompletionConfig,
     prompts: PromptBuilder,
     when_idle: Callable[[Work[None]], None],
+    draft: LoadedModel | None = None,
 ) -> Caches:
     """Return the caches of ``model``, empty; ``when_idle`` queues work that can wait.
 
-    On a CPU the pool takes no memory before it is used.
+    On a CPU the pool takes no memory before it is used. Caches of the ``draft`` model, if there is
+    one, come out of the same megabytes.
+
+    Raises:
+        DraftModelError: The draft model has another vocabulary.
+        PromptTooLongError: Its context is too short.
     """
     engine, decoder = config.engine, model.decoder
     capacity = config.prompt.max_num_tokens + engine.max_new_tokens + DRAFT_SLACK
@@ -60,7 +79,9 @@ def build_caches(
     # The surroundings begin with a sentinel, and rows in flight need room there, too.
     num_around = engine.around_tokens + DRAFT_SLACK if engine.around_tokens else 0
     num_bytes = (2 * capacity + num_around) * decoder.bytes_per_token
-    num_sessions = max(1, engine.cache_mb * 1_000_000 // num_bytes)
+    networks = _networks(draft, model, prompts, engine, capacity, when_idle)
+    num_draft_bytes = sum(network.num_bytes for network in networks)
+    num_sessions = max(1, (engine.cache_mb * 1_000_000 - num_draft_bytes) // num_bytes)
     num_tables = num_sessions + MAX_NUM_NESTED
     num_shared = HEAD_TOKENS + engine.chunk_tokens
     floor = 1 + num_tables * 2 * capacity
@@ -68,6 +89,15 @@ def build_caches(
     shared = SharedCache(decoder, pool, num_shared, floor)
     vocabulary = Vocabulary(model.tokenizer.token_bytes, prompts.sentinel_ids)
     patcher = CachePatcher(decoder, pool, vocabulary, engine.prefill_chunk, shared)
+    costs, calibration = _pass_costs(model, engine)
+    lasting = LastingSources(
+        model.config.vocab_size,
+        model.fingerprint,
+        engine.draft_folder,
+        networks,
+        is_enabled=engine.draft_sources.__contains__,
+    )
+    drafter = Drafter(costs, lasting)
     return Caches(
         pool=pool,
         num_around=num_around,
@@ -77,8 +107,42 @@ def build_caches(
         ),
         shared=shared,
         patcher=patcher,
-        generator=Generator(decoder, pool, model.tokenizer, patcher),
+        generator=Generator(decoder, pool, model.tokenizer, patcher, drafter),
+        judge=find_judge(
+            engine.trained_folder or packaged_folder(), model.fingerprint, engine.min_confidence
+        ),
+        drafter=drafter,
+        calibrate=calibration,
     )
+
+
+def _networks(
+    draft: LoadedModel | None,
+    model: LoadedModel,
+    prompts: PromptBuilder,
+    engine: EngineConfig,
+    capacity: int,
+    when_idle: Callable[[Work[None]], None],
+) -> list[DraftModel]:
+    """Return what drafts for ``model`` by computing, with room for a few prompts."""
+    if draft is None:
+        return []
+    num_bytes = int(engine.cache_mb * 1_000_000 * _DRAFT_SHARE)
+    num_fitting = num_bytes // (capacity * draft.decoder.bytes_per_token)
+    config = DraftModelConfig(capacity, max(1, min(_MAX_NUM_DRAFTED, num_fitting)))
+    return [DraftModel(draft, model, prompts.sentinel_ids, config, when_idle)]
+
+
+def _pass_costs(model: LoadedModel, config: EngineConfig) -> tuple[PassCosts, Work[None] | None]:
+    """Return what passes cost, and the work that measures it if that was not done before."""
+    if config.calibration_folder is None:
+        return PassCosts(), None
+    num_threads = torch.get_num_threads()
+    folder, device = config.calibration_folder, str(model.device)
+    store = CostStore(folder, model.fingerprint, device, num_threads)
+    known = store.read()
+    costs = PassCosts(known)
+    return costs, None if known is not None else calibrate(costs, store, model.decoder)
 
 
 def _kept_sessions(

@@ -36,6 +36,12 @@ class PromptConfig:
             raise ValueError("suffix_share and context_share must leave room for the prefix")
 
 
+MIN_CONFIDENCE = 0.015
+"""Chosen on the training side by cross-validation: benchmarks/results/stop_controller.json."""
+
+DRAFT_SOURCES = frozenset({"expected", "copied", "recycled", "ngrams", "model"})
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """How the model is run.
@@ -49,6 +55,11 @@ class EngineConfig:
     choice. ``heal_after_s`` is how long nothing has to happen before a cache is made exact again.
     ``chunk_tokens`` of context chunks are kept for all documents; 0 keeps none. ``around_tokens`` of
     each document are computed at rest, for a cursor that jumps out of the prompt; 0 computes none.
+    ``draft_sources`` are the names of those that may draft. What passes cost is measured once and kept
+    in ``calibration_folder``; None goes by what is assumed. What
+    drafts are learnt from is kept in ``draft_folder``; None forgets it.
+    What was trained for the model lies in ``trained_folder``; None: in the one that comes with fimble.
+    Lines less likely to be right than ``min_confidence`` are given up, unless asked for explicitly.
     ``snapshot_folder`` holds up to ``snapshot_mb`` of documents' caches over runs; None keeps none.
     """
 
@@ -59,6 +70,11 @@ class EngineConfig:
     heal_after_s: float = 0.7
     chunk_tokens: int = 2048
     around_tokens: int = 6144
+    calibration_folder: Path | None = None
+    draft_folder: Path | None = None
+    draft_sources: frozenset[str] = DRAFT_SOURCES
+    trained_folder: Path | None = None
+    min_confidence: float = MIN_CONFIDENCE
     snapshot_folder: Path | None = None
     snapshot_mb: int = 1024
     prefetch_after_acceptance: bool = True

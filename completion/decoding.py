@@ -56,12 +56,28 @@ class TextMonitor(Protocol):
         ...
 
 
+class TextWatch(Protocol):
+    """Judges a text while it is written; ``completion.dynamic.controller.LineWatch``."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability that the first line comes out right, None before its first token."""
+        ...
+
+    def push(
+        self, logits: Tensor, logprob: float, text: str, *, is_forced: bool, is_last: bool
+    ) -> bool:
+        """Take the next token; return whether the text is not worth going on with."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
     """What to generate. ``deadline`` ends decoding with what is there, once that is a word.
 
     Unless candidates are to be ``distinct``, samples that turn out equal all count. The first line
     begins with one of ``indentations``, if there are any, of which ``typed_blanks`` are there.
+    ``is_one_line`` says that a newline nearly always ends the text; drafts then end there, too.
     """
 
     max_new_tokens: int
@@ -74,6 +90,7 @@ class GenerationParams:
     indentations: frozenset[str] = frozenset()
     typed_blanks: str = ""
     max_num_retries: int = 0
+    is_one_line: bool = False
     deadline: Deadline = field(default_factory=Deadline)
 
 
@@ -82,6 +99,7 @@ class GeneratedText:
     """One continuation; ``logprob`` in nats over its ``num_tokens`` tokens.
 
     ``stop_reason`` names the rule that ended it, None if none did. ``tokens`` is filled on demand.
+    ``judged`` is the confidence of what watched it, if anything did.
     """
 
     text: str
@@ -90,10 +108,13 @@ class GeneratedText:
     finish_reason: FinishReason
     stop_reason: StopReason | None = None
     tokens: tuple[TokenLogprob, ...] = ()
+    judged: float | None = None
 
     @property
     def confidence(self) -> float:
-        """Geometric mean of the token probabilities, 0 for no tokens."""
+        """What it was judged to be, else the geometric mean of the token probabilities."""
+        if self.judged is not None:
+            return self.judged
         return math.exp(self.logprob / self.num_tokens) if self.num_tokens else 0.0
 
 
@@ -149,6 +170,7 @@ class DecodingRun:
         healed_text: str,
         forced_text: str,
         guard: IndentationGuard | None = None,
+        watch: TextWatch | None = None,
     ) -> None:
         """Start a run.
 
@@ -161,6 +183,7 @@ class DecodingRun:
             healed_text: What the output must begin with and the document already holds.
             forced_text: What must follow it and belongs to the suggestion.
             guard: Rules out indentations that cannot stand here.
+            watch: May end the text as unwanted; only of a run that starts at the prompt.
         """
         self._tokenizer, self._params = tokenizer, params
         self._monitor, self._random = monitor, random
@@ -168,7 +191,7 @@ class DecodingRun:
         self._num_hidden_chars = len(healed_text)
         forced = healed_text + forced_text
         self._forced = ForcedText(forced, index) if forced and index is not None else None
-        self._guard = guard
+        self._guard, self._watch = guard, watch
         self._token_ids: list[int] = []
         self._logprobs: list[float] = []
         self._num_shown_chars: list[int] = []  # behind each token
@@ -202,10 +225,31 @@ class DecodingRun:
                 return self._finish(reason)
         while True:
             token_id, logprob = self._choose(logits, branches)
+            is_forced = self._forced is not None and not self._forced.is_done
+            num_shown = len(self._shown)
             reason = self._take(token_id, logprob, on_text)
+            added = self._shown[num_shown:]
+            if self._is_unwanted(logits, logprob, added, reason, is_forced=is_forced):
+                reason = FinishReason.UNWANTED
             if reason is not None:
                 return self._finish(reason)
             logits = step(token_id)
+
+    def _is_unwanted(
+        self,
+        logits: Tensor,
+        logprob: float,
+        added: str,
+        reason: FinishReason | None,
+        *,
+        is_forced: bool,
+    ) -> bool:
+        """Whether the watch gives up; where nothing was written, rules know better why."""
+        if self._watch is None:
+            return False
+        is_last = reason is FinishReason.STOP
+        gives_up = self._watch.push(logits, logprob, added, is_forced=is_forced, is_last=is_last)
+        return gives_up and (reason is None or (is_last and bool(self._monitor.text.strip())))
 
     def _choose(self, logits: Tensor, branches: BranchQueue) -> tuple[int, float]:
         if self._params.num_top_logprobs:
@@ -287,13 +331,16 @@ class DecodingRun:
         if reason is FinishReason.STOP:
             monitor.finish()
             text = monitor.text
+        elif reason is FinishReason.UNWANTED:
+            text = ""
         else:
             text = monitor.complete_lines or cut_to_word(monitor.text)
         # Tokens behind the cut say nothing about what is kept.
         num_kept = min(bisect_left(self._num_shown_chars, len(text)) + 1, len(self._logprobs))
         logprob = sum(self._logprobs[:num_kept])
         tokens = self._tokens(num_kept) if self._params.num_top_logprobs is not None else ()
-        return GeneratedText(text, logprob, num_kept, reason, monitor.reason, tokens)
+        judged = None if self._watch is None else self._watch.confidence
+        return GeneratedText(text, logprob, num_kept, reason, monitor.reason, tokens, judged)
 
     def _tokens(self, num_kept: int) -> tuple[TokenLogprob, ...]:
         starts = (0, *self._num_shown_chars)

@@ -1,19 +1,21 @@
-"""The change between two texts, for clients that send whole texts instead of changes."""
+"""The change between two texts, for whoever has whole texts instead of changes."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from completion.types import TextEdit
 
 
 def edit_between(old: str, new: str) -> TextEdit:
     """Return one edit that leads from ``old`` to ``new``, as short as one edit can be."""
-    start = _num_common(old, new)
-    num_behind = _num_common(old[start:][::-1], new[start:][::-1])
+    start = num_common(old, new)
+    num_behind = num_common(old[start:][::-1], new[start:][::-1])
     return TextEdit(start, len(old) - num_behind, new[start : len(new) - num_behind])
 
 
-def _num_common(one: str, other: str) -> int:
-    """Return how many leading characters are equal.
+def num_common(one: Sequence[object], other: Sequence[object]) -> int:
+    """Return how many leading characters or tokens two texts share.
 
     Halving compares slices, which is a matter of microseconds where a loop would take milliseconds.
     """

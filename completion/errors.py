@@ -1,6 +1,7 @@
 """Errors of the completion package.
 
 CompletionError
+├── DraftModelError         the draft model does not share the model's vocabulary
 ├── PromptTooLongError      the configured prompt and text do not fit the model's context
 └── ServiceClosedError      work was handed to a service that has been closed
 
@@ -20,6 +21,10 @@ class PromptTooLongError(CompletionError):
             f"prompt and new text may take {num_tokens} tokens, the model's context holds "
             f"{max_num_tokens}; lower prompt.max_num_tokens or completion.max_new_tokens"
         )
+
+
+class DraftModelError(CompletionError):
+    """The draft model's vocabulary is another than the model's."""
 
 
 class ServiceClosedError(CompletionError):

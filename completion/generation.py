@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,11 +19,21 @@ from completion.decoding import (
     GeneratedText,
     GenerationParams,
     TextMonitor,
+    TextWatch,
 )
 from completion.forced_text import TokenIndex
 from completion.indentation import IndentationGuard, IndentationIndex, leading_part
 from completion.prompt import FimPrompt
 from completion.scheduler import Checkpoint
+from completion.speculation.drafter import (
+    DraftCounts,
+    Drafter,
+    DraftLimits,
+    DraftMaterial,
+    RequestDrafter,
+)
+from completion.speculation.source import DraftCache
+from completion.steps import DecodingSteps
 from completion.types import PromptStats, SpeculationStats
 from kvedit.patch import CachePatcher, PatchReport, PatchTarget
 from kvedit.policy import PatchPolicy
@@ -61,6 +71,8 @@ class GenerationHooks:
         checkpoint: Called between layers; what it raises ends the work.
         on_text: Told the first candidate's text whenever it grows.
         on_logits: Told the logits behind the prompt, [vocab_size].
+        new_watch: Makes what may give up the first candidate.
+        rejudge: Returns the confidence of a candidate that nothing watched.
     """
 
     new_monitor: Callable[[], TextMonitor]
@@ -68,16 +80,23 @@ class GenerationHooks:
     checkpoint: Checkpoint
     on_text: Callable[[str], None] | None = None
     on_logits: Callable[[Tensor], None] | None = None
+    new_watch: Callable[[], TextWatch] | None = None
+    rejudge: Callable[[GeneratedText], float] | None = None
 
 
 class Generator:
     """Runs prompts on one model. Engine thread only."""
 
     def __init__(
-        self, decoder: Decoder, pool: SlotPool, tokenizer: Tokenizer, patcher: CachePatcher
+        self,
+        decoder: Decoder,
+        pool: SlotPool,
+        tokenizer: Tokenizer,
+        patcher: CachePatcher,
+        drafter: Drafter,
     ) -> None:
         self._decoder, self._pool, self._tokenizer = decoder, pool, tokenizer
-        self._patcher = patcher
+        self._patcher, self._drafter = patcher, drafter
         self._token_index: TokenIndex | None = None
         self._indentations: IndentationIndex | None = None
         self._prefill_rate = _ASSUMED_RATE[decoder.device.type == "cpu"]
@@ -95,6 +114,7 @@ class Generator:
         params: GenerationParams,
         hooks: GenerationHooks,
         donors: Sequence[SlotTable] = (),
+        material: DraftMaterial | None = None,
     ) -> Generation:
         """Return the continuations of ``prompt``.
 
@@ -108,24 +128,36 @@ class Generator:
             params: How.
             hooks: Stop rules, judgement, cancellation and streaming.
             donors: Where text may be taken from that the table lacks.
+            material: What to draft from; None decodes without drafts.
 
         Raises:
             ForcedTextImpossibleError: The forced text cannot be spelled.
         """
+        target = prompt.target(donors)
+        drafting = self._begin_drafts(table, prompt, params, material)
+        steps = DecodingSteps(self._decoder, self._pool, table, hooks.checkpoint, drafting)
         try:
-            logits, report = self.prefill(table, prompt.target(donors), policy, hooks.checkpoint)
+            rows, report = self._patcher.prepare(table, target, policy, hooks.checkpoint)
+            started = time.perf_counter()
+            logits = steps.start(rows)
+            prefilled = time.perf_counter()
+            report = report.taking((prefilled - started) * 1000)
+            self._note_rate(report.num_new, report.computing_ms / 1000)
             if hooks.on_logits is not None:
                 hooks.on_logits(logits)
-            prefilled = time.perf_counter()
-            candidates, num_passes = self._candidates(table, prompt, logits, params, hooks)
+            candidates = self._candidates(steps, prompt, params, hooks)
         finally:
-            table.discard()
+            steps.settle()
+            table.close_gaps()
         num_tokens = report.num_cached + report.num_patched + report.num_new
+        counts = DraftCounts() if drafting is None else drafting.counts
         return Generation(
             candidates=tuple(candidates),
             prompt=PromptStats(num_tokens, report.num_cached, report.num_patched, report.num_new),
             age=report.age,
-            speculation=SpeculationStats(num_forward_passes=num_passes),
+            speculation=SpeculationStats(
+                steps.num_passes - 1, counts.num_drafted, counts.num_accepted
+            ),
             patch_ms=report.moving_ms,
             prefill_ms=report.computing_ms,
             decode_ms=(time.perf_counter() - prefilled) * 1000,
@@ -160,16 +192,32 @@ class Generator:
         is_first = self._prefill_rate in _ASSUMED_RATE
         self._prefill_rate = rate if is_first else 0.7 * self._prefill_rate + 0.3 * rate
 
-    def _candidates(
+    def _begin_drafts(
         self,
         table: SlotTable,
         prompt: FimPrompt,
-        logits: Tensor,
+        params: GenerationParams,
+        material: DraftMaterial | None,
+    ) -> RequestDrafter | None:
+        if material is None:
+            return None
+        limits = DraftLimits(self._is_last(params), params.max_new_tokens)
+        return self._drafter.begin(DraftCache(table, prompt.token_ids), material, limits)
+
+    def _is_last(self, params: GenerationParams) -> Callable[[int], bool]:
+        token_bytes = self._tokenizer.token_bytes
+        if not params.is_one_line:
+            return params.stop_ids.__contains__
+        return lambda token_id: token_id in params.stop_ids or b"\n" in token_bytes(token_id)
+
+    def _candidates(
+        self,
+        steps: DecodingSteps,
+        prompt: FimPrompt,
         params: GenerationParams,
         hooks: GenerationHooks,
-    ) -> tuple[list[GeneratedText], int]:
-        """Return distinct continuations, best first, and the number of decode passes."""
-        steps = _Steps(self._decoder, self._pool, table, logits, hooks.checkpoint)
+    ) -> list[GeneratedText]:
+        """Return distinct continuations, best first."""
         random = None if params.seed is None else _seeded(self._decoder.device, params.seed)
         branches = BranchQueue()
         found: dict[str, tuple[int, GeneratedText]] = {}
@@ -180,15 +228,19 @@ class Generator:
                 branch = branches.pop()
             if branch is None or (attempt and params.deadline.has_passed):
                 break
-            run = self._new_run(prompt, params, hooks.new_monitor(), random)
-            on_text = hooks.on_text if attempt == 0 else None
+            is_first = attempt == 0
+            watch = hooks.new_watch() if is_first and hooks.new_watch is not None else None
+            run = self._new_run(prompt, params, hooks.new_monitor(), random, watch)
+            on_text = hooks.on_text if is_first else None
             candidate = run.decode(steps.go_to(branch), steps.append, branch, branches, on_text)
+            if watch is None and hooks.rejudge is not None:
+                candidate = replace(candidate, judged=hooks.rejudge(candidate))
             key = candidate.text.strip() if params.is_distinct else str(attempt)
             found.setdefault(key, (hooks.num_faults(candidate), candidate))
             if sum(not faults for faults, _ in found.values()) >= params.num_candidates:
                 break
         ranked = sorted(found.values(), key=lambda entry: entry[0])
-        return [candidate for _, candidate in ranked[: params.num_candidates]], steps.num_passes
+        return [candidate for _, candidate in ranked[: params.num_candidates]]
 
     def _new_run(
         self,
@@ -196,6 +248,7 @@ class Generator:
         params: GenerationParams,
         monitor: TextMonitor,
         random: torch.Generator | None,
+        watch: TextWatch | None,
     ) -> DecodingRun:
         healed, forced = prompt.healed_text, prompt.forced_text
         index = self._index() if healed or forced else None
@@ -203,7 +256,9 @@ class Generator:
         if params.indentations and not forced:
             written = leading_part(params.typed_blanks, healed)
             guard = IndentationGuard(written, params.indentations, self._indentation_index())
-        return DecodingRun(self._tokenizer, index, params, monitor, random, healed, forced, guard)
+        return DecodingRun(
+            self._tokenizer, index, params, monitor, random, healed, forced, guard, watch
+        )
 
     def _indentation_index(self) -> IndentationIndex:
         if self._indentations is None:
@@ -219,38 +274,3 @@ class Generator:
 
 def _seeded(device: torch.device, seed: int) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(seed)
-
-
-class _Steps:
-    """Moves the cache of one prompt along its continuations."""
-
-    def __init__(
-        self,
-        decoder: Decoder,
-        pool: SlotPool,
-        table: SlotTable,
-        prompt_logits: Tensor,
-        checkpoint: Checkpoint,
-    ) -> None:
-        self._decoder, self._pool, self._table = decoder, pool, table
-        self._prompt_logits, self._checkpoint = prompt_logits, checkpoint
-        self._prompt_ids = list(table.token_ids)
-        self.num_passes = 0
-
-    def go_to(self, branch: Branch) -> Tensor:
-        """Return the logits behind the prompt and ``branch``, [vocab_size]."""
-        wanted = [*self._prompt_ids, *branch.token_ids]
-        num_kept = self._table.common_prefix(wanted[:-1] if branch.token_ids else wanted)
-        self._table.truncate(num_kept)
-        return self._run(wanted[num_kept:]) if branch.token_ids else self._prompt_logits
-
-    def append(self, token_id: int) -> Tensor:
-        """Append one token and return the logits behind it, [vocab_size]."""
-        return self._run([token_id])
-
-    def _run(self, token_ids: list[int]) -> Tensor:
-        batch = self._table.stage(token_ids)
-        hidden = self._decoder.forward(batch, self._pool, checkpoint=self._checkpoint)
-        self._table.commit()
-        self.num_passes += 1
-        return self._decoder.logits(hidden[-1:])[0]

@@ -26,6 +26,7 @@ from completion.types import (
 _LIMITS = {
     FinishReason.DEADLINE: NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE,
     FinishReason.LENGTH: NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE,
+    FinishReason.UNWANTED: NoSuggestionReason.UNLIKELY_WANTED,
 }
 
 

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from torch import Tensor
 
 from completion.config import EngineConfig
-from completion.decoding import GenerationParams
+from completion.decoding import GeneratedText, GenerationParams, TextWatch
+from completion.dynamic.controller import LineJudge
+from completion.dynamic.features import LinePlace
 from completion.generation import GenerationHooks
 from completion.indentation import allowed_indentations
 from completion.judgement import SyntaxJudge
 from completion.sampling import SamplingParams
 from completion.scheduler import Checkpoint
 from completion.stopping import StopMonitor
-from completion.strategy import Strategy
-from completion.types import CompletionRequest, Deadline
+from completion.strategy import Strategy, StrategyMode
+from completion.types import CompletionRequest, Deadline, TriggerKind
 from completion.verbatim import VerbatimMonitor
 from retrieval.syntax import SyntaxTree
 
@@ -52,6 +54,7 @@ def generation_params(
         indentations=allowed_indentations(strategy.cursor, request.prefix),
         typed_blanks=strategy.cursor.left,
         max_num_retries=config.max_num_retries[request.trigger],
+        is_one_line=strategy.mode is StrategyMode.LINE,
         deadline=deadline,
     )
 
@@ -63,8 +66,9 @@ def generation_hooks(
     checkpoint: Checkpoint,
     on_text: Callable[[str], None] | None,
     on_logits: Callable[[Tensor], None] | None = None,
+    judge: LineJudge | None = None,
 ) -> GenerationHooks:
-    """Return the stop rules and the judge for ``request``; verbatim text has stop strings only."""
+    """Return the stop rules and the judges for ``request``; verbatim text has stop strings only."""
     if request.verbatim:
         monitor = functools.partial(VerbatimMonitor, request.stop)
         return GenerationHooks(monitor, lambda _: 0, checkpoint, on_text, on_logits)
@@ -74,4 +78,21 @@ def generation_hooks(
         checkpoint=checkpoint,
         on_text=on_text,
         on_logits=on_logits,
+        new_watch=None if judge is None else functools.partial(_watch, judge, request, strategy),
+        rejudge=None if judge is None else functools.partial(_rejudge, judge),
     )
+
+
+def _watch(judge: LineJudge, request: CompletionRequest, strategy: Strategy) -> TextWatch:
+    """Return what follows the first line; only one that nobody asked for may be given up."""
+    is_asked_for = (
+        request.trigger is TriggerKind.INVOKED
+        or request.selected_item is not None
+        or request.num_candidates > 1
+        or request.temperature > 0
+    )
+    return judge.watch(LinePlace.at(strategy.cursor), may_stop=not is_asked_for)
+
+
+def _rejudge(judge: LineJudge, generated: GeneratedText) -> float:
+    return judge.controller.plain_probability(generated.logprob, generated.num_tokens)

@@ -20,13 +20,17 @@ from completion.config import CompletionConfig
 from completion.context import ContextProvider, ContextRoom, NoContext
 from completion.decoding import ForcedTextImpossibleError
 from completion.errors import PromptTooLongError, ServiceClosedError
+from completion.generation import Generation
 from completion.outcome import conclude, selection_mismatch, trace_of, with_total
+from completion.parsing import parse
+from completion.prefetching import Prefetching
 from completion.prompt import FimPrompt, PromptBuilder
 from completion.rules import generation_hooks, generation_params
 from completion.scheduler import Checkpoint, EngineThread, Priority, Work
 from completion.sessions import Session
+from completion.speculation.drafter import DraftMaterial
 from completion.strategy import choose_strategy
-from completion.suggestion_cache import SuggestionCache, after_acceptance
+from completion.suggestion_cache import SuggestionCache
 from completion.survival import RunningGenerations
 from completion.trigger import should_ask
 from completion.types import (
@@ -49,8 +53,6 @@ from completion.verbatim import conclude_verbatim
 from completion.windows import StickyWindows
 from kvedit.policy import CacheStats, PatchPolicy
 from models.loader import LoadedModel
-from retrieval.languages import language_for
-from retrieval.syntax import SyntaxTree
 from retrieval.syntax_cache import SyntaxCache
 
 logger = logging.getLogger(__name__)
@@ -69,8 +71,9 @@ class CompletionService:
         model: LoadedModel,
         config: CompletionConfig | None = None,
         context: ContextProvider | None = None,
+        draft: LoadedModel | None = None,
     ) -> None:
-        """Start the engine thread for ``model``, which must be loaded.
+        """Start the engine thread for ``model``, which must be loaded; ``draft`` drafts for it.
 
         Raises:
             PromptTooLongError: The configured prompt and text exceed the model's context.
@@ -82,16 +85,18 @@ class CompletionService:
             raise PromptTooLongError(num_tokens, model.config.max_positions)
         self._context = context or NoContext()
         self._prompts = PromptBuilder(model.tokenizer, self._config.prompt)
-        self._caches = build_caches(model, self._config, self._prompts, self._when_idle)
+        self._caches = build_caches(model, self._config, self._prompts, self._when_idle, draft)
         self._cache = SuggestionCache()
         self._syntax = SyntaxCache()
         self._engine = EngineThread()
         self._running = RunningGenerations()
+        self._prefetching = Prefetching(self.lookup, self._submit_ahead, self._cache)
         self._upkeep = CacheUpkeep(self._engine, self._caches, self._prompts, self._config.engine)
         self._shown: OrderedDict[str, tuple[CompletionRequest, Suggestion]] = OrderedDict()
-        self._prefetches: dict[str, CancellationToken] = {}
         self._lock = Lock()
         self._when_idle(model.decoder.pack)  # short processes end before it begins
+        if self._caches.calibrate is not None:
+            self._when_idle(self._caches.calibrate)
 
     @property
     def num_waiting(self) -> int:
@@ -143,7 +148,7 @@ class CompletionService:
         if known is not None:
             return known
         deadline = Deadline.after_ms(request.deadline_ms or self._config.deadline_ms)
-        self._cancel_prefetch(request.document.key)
+        self._prefetching.cancel(request.document.key)
         priority = Priority.INTERACTIVE if request.is_interactive else Priority.SCRIPT
         try:
             return self._submit(request, priority, cancel, deadline, on_text).result()
@@ -174,7 +179,7 @@ class CompletionService:
 
     def forget(self, key: str) -> None:
         """Drop everything kept for the document ``key``, which was closed."""
-        self._cancel_prefetch(key)
+        self._prefetching.cancel(key)
         self._upkeep.forget(key)
         self._cache.clear(key)
         try:
@@ -186,7 +191,11 @@ class CompletionService:
 
     def close(self) -> None:
         """Cancel all work, write what is kept over runs, and end the engine thread."""
-        self._engine.close(lambda _: self._caches.sessions.write_all())
+        self._engine.close(lambda _: self._write_all())
+
+    def _write_all(self) -> None:
+        self._caches.sessions.write_all()
+        self._caches.drafter.lasting.save()
 
     def _when_idle(self, work: Work[None]) -> None:
         """Queue work on no document, for when nothing else is to do; raises ServiceClosedError."""
@@ -214,9 +223,7 @@ class CompletionService:
         on_text: Callable[[str], None] | None = None,
     ) -> Future[CompletionOutcome]:
         started = time.perf_counter()
-        running = (
-            self._running.start(request, cancel) if priority is not Priority.PREFETCH else None
-        )
+        running = None if priority is Priority.PREFETCH else self._running.start(request, cancel)
 
         def note(text: str) -> None:
             if running is not None:
@@ -258,7 +265,7 @@ class CompletionService:
     ) -> CompletionOutcome:
         """Run the stages. Engine thread only."""
         started = time.perf_counter()
-        tree = self._parse(request)
+        tree = parse(self._syntax, request.document)
         strategy = choose_strategy(request, tree=tree)
         # A document that may never be must not move the windows of the one that is.
         is_ahead = priority is Priority.PREFETCH
@@ -278,10 +285,14 @@ class CompletionService:
         )
         asked: list[Tensor] = []
         try:
-            hooks = generation_hooks(request, strategy, tree, checkpoint, on_text, asked.append)
-            generation = self._caches.generator.generate(
-                session.active, prompt, policy, params, hooks, session.donors
+            hooks = generation_hooks(
+                request, strategy, tree, checkpoint, on_text, asked.append, self._caches.judge
             )
+            material = self._material(request, session, prompt)
+            generation = self._caches.generator.generate(
+                session.active, prompt, policy, params, hooks, session.donors, material
+            )
+            self._learn(request, session, prompt, generation)
             session.note_asked(prompt, generation.age, asked[-1])
         except ForcedTextImpossibleError:
             reason = NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE
@@ -304,23 +315,23 @@ class CompletionService:
             return conclude_verbatim(request, generation, trace)
         return conclude(request, strategy, generation, trace)
 
-    def _parse(self, request: CompletionRequest) -> SyntaxTree | None:
-        document = request.document
-        language = language_for(document.language_id, document.path)
-        if language is None:
+    def _material(
+        self, request: CompletionRequest, session: Session, prompt: FimPrompt
+    ) -> DraftMaterial | None:
+        """Return what can be drafted from, None if the request does not want drafts."""
+        if not request.use_speculation:
             return None
-        try:
-            return self._syntax.tree_for(
-                document.key,
-                document.version,
-                language,
-                document.text,
-                base_version=document.base_version,
-                edits=[(edit.start, edit.end, edit.inserted) for edit in document.edits],
-            )
-        except ImportError as error:  # text alone then decides; doctor tells how to mend it
-            logger.warning("no grammar for %s: %s", language.name, error)
-            return None
+        tokenizer = self._model.tokenizer
+        session.drafts.note_text(request.document.text)
+        return session.drafts.material(request, prompt.healed_text, prompt.forced_text, tokenizer)
+
+    def _learn(
+        self, request: CompletionRequest, session: Session, prompt: FimPrompt, found: Generation
+    ) -> None:
+        """Have later requests draft from what was shown to the model, and from what it wrote."""
+        session.drafts.note_output(request, found.candidates[0].text)
+        lasting = self._caches.drafter.lasting
+        lasting.learn_text(request.document.workspace, prompt.token_ids)
 
     def _retrieve(
         self, request: CompletionRequest, windows: StickyWindows
@@ -358,30 +369,13 @@ class CompletionService:
         return self._prompts.build(request, chunks, max_num_tokens=budget), True
 
     def _prefetch(self, request: CompletionRequest, suggestion: Suggestion) -> None:
-        """Prepare, when nothing else is to do, what will be asked once ``suggestion`` is accepted."""
-        if not self._config.engine.prefetch_after_acceptance or request.num_candidates > 1:
-            return
-        ahead = after_acceptance(request, suggestion)
-        if self.lookup(ahead) is not None:
-            return
-        token = CancellationToken()
-        with self._lock:
-            self._prefetches[request.document.key] = token
+        if self._config.engine.prefetch_after_acceptance and request.num_candidates == 1:
+            self._prefetching.begin(request, suggestion)
 
-        def remember(done: Future[CompletionOutcome]) -> None:
-            if done.exception() is None and isinstance(outcome := done.result(), Suggestion):
-                self._cache.store(ahead, outcome, SuggestionSource.PREFETCH)
-
-        try:
-            self._submit(ahead, Priority.PREFETCH, token, Deadline()).add_done_callback(remember)
-        except ServiceClosedError:
-            return
-
-    def _cancel_prefetch(self, key: str) -> None:
-        with self._lock:
-            token = self._prefetches.pop(key, None)
-        if token is not None:
-            token.cancel()
+    def _submit_ahead(
+        self, request: CompletionRequest, token: CancellationToken
+    ) -> Future[CompletionOutcome]:
+        return self._submit(request, Priority.PREFETCH, token, Deadline())
 
     def _remember(self, request: CompletionRequest, suggestion: Suggestion) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from completion.draft_history import DraftHistory
 from completion.kept_sessions import KeptSessions
 from completion.prompt import FimPrompt
 from completion.scheduler import Priority
@@ -30,8 +31,9 @@ class Session:
     ``ahead`` is a second table, sharing all it can with the first: the document as it will be if a
     suggestion is accepted. Computing it must not cost the cache of the document as it is.
     ``around`` is a third: the document from left to right, far beyond the prompt, for jumps.
-    ``chunks`` stand beside it in the prompt. ``asked`` is the prompt last answered from a patched cache, with its logits. ``name`` is what the
-    document is called in every run, None if it has no such name.
+    ``chunks`` stand beside it in the prompt, ``drafts`` is what may come again. ``asked`` is the prompt
+    last answered from a patched cache, with its logits. ``name`` is what the document is called in
+    every run, None if it has no such name.
     """
 
     def __init__(self, pool: SlotPool, capacity: int, name: str | None = None) -> None:
@@ -43,6 +45,7 @@ class Session:
         self._works_ahead = False
         self.windows = StickyWindows()
         self.chunks: tuple[ContextChunk, ...] = ()
+        self.drafts = DraftHistory()
         self.num_prompt_tokens = 0
         self.asked: tuple[list[int], Tensor] | None = None
         self.used_at = time.monotonic()

@@ -28,6 +28,7 @@ class FinishReason(StrEnum):
     STOP = "stop"  # the model or a stop rule ended it
     LENGTH = "length"
     DEADLINE = "deadline"
+    UNWANTED = "unwanted"  # it became too unlikely to be what is wanted
 
 
 class Exactness(StrEnum):
@@ -62,6 +63,7 @@ class NoSuggestionReason(StrEnum):
     REPEATS_PREFIX = "repeats_prefix"
     REPETITIVE_OUTPUT = "repetitive_output"
     HOLDS_SECRET = "holds_secret"
+    UNLIKELY_WANTED = "unlikely_wanted"
     FORCED_TEXT_IMPOSSIBLE = "forced_text_impossible"
     DEADLINE_BEFORE_FIRST_LINE = "deadline_before_first_line"
     TOKEN_LIMIT_BEFORE_FIRST_LINE = "token_limit_before_first_line"
@@ -71,14 +73,10 @@ class NoSuggestionReason(StrEnum):
 _EXPLANATIONS = {
     NoSuggestionReason.DISABLED: "completion is switched off for this language or document",
     NoSuggestionReason.LOADING: "the model is still loading",
-    NoSuggestionReason.DOCUMENT_LOST: (
-        "a change of the document could not be read; save the file or open it anew"
-    ),
+    NoSuggestionReason.DOCUMENT_LOST: "a change of the document could not be read; save the file or open it anew",
     NoSuggestionReason.MIDDLE_OF_WORD: "the cursor stands inside a word; ask explicitly to complete here",
     NoSuggestionReason.TEXT_RIGHT_OF_CURSOR: "code stands right of the cursor; ask explicitly to complete here",
-    NoSuggestionReason.SELECTED_ITEM_MISMATCH: (
-        "the item selected in the editor's list does not continue the text at the cursor"
-    ),
+    NoSuggestionReason.SELECTED_ITEM_MISMATCH: "the item selected in the editor's list does not continue the text at the cursor",
     NoSuggestionReason.EMPTY_DOCUMENT: "the document is empty, there is nothing to continue",
     NoSuggestionReason.EMPTY_OUTPUT: "the model ended at once: it sees nothing to insert here",
     NoSuggestionReason.BLANK_OUTPUT: "the model produced only blank text",
@@ -86,11 +84,10 @@ _EXPLANATIONS = {
     NoSuggestionReason.REPEATS_PREFIX: "the model repeated the lines above the cursor",
     NoSuggestionReason.REPETITIVE_OUTPUT: "the model ran into a loop",
     NoSuggestionReason.HOLDS_SECRET: "the model wrote what looks like a key, a token or a password",
+    NoSuggestionReason.UNLIKELY_WANTED: "the model was too unsure of this line; ask explicitly to see what it would write",
     NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE: "the model has no tokens that continue the text at the cursor",
     NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE: "the deadline passed before any text was ready",
-    NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE: (
-        "the token limit was reached before any text was ready; raise it"
-    ),
+    NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE: "the token limit was reached before any text was ready; raise it",
     NoSuggestionReason.ENGINE_ERROR: "the engine failed; the log holds the error",
 }
 
@@ -313,7 +310,8 @@ class Suggestion:
     """Text to insert.
 
     ``text`` replaces ``document.text[replace_start:replace_end]``; for a plain insertion both equal
-    the request's offset. ``confidence`` is the geometric mean of the token probabilities.
+    the request's offset. ``confidence`` is the probability that the first line is what would be
+    written; for a model that was not calibrated, the geometric mean of the token probabilities.
     """
 
     request_id: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +47,26 @@ class PatchTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenRows:
+    """Tokens that a table lacks, and their ``places`` in it once all are there, rising."""
+
+    token_ids: tuple[int, ...]
+    places: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    @property
+    def befores(self) -> list[int]:
+        """How many tokens stand before each that are no rows; see ``SlotTable.stage``."""
+        return [place - row for row, place in enumerate(self.places)]
+
+    def part(self, start: int, stop: int) -> TokenRows:
+        """Return the rows ``[start, stop)``, to be computed when those before them are tokens."""
+        return TokenRows(self.token_ids[start:stop], self.places[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
 class PatchReport:
     """What became of a target's tokens; the three counts add up to all of them.
 
@@ -61,6 +81,10 @@ class PatchReport:
     age: int
     moving_ms: float
     computing_ms: float
+
+    def taking(self, computing_ms: float) -> PatchReport:
+        """Return the same report with that much more time in forward passes."""
+        return replace(self, computing_ms=self.computing_ms + computing_ms)
 
 
 class CachePatcher:
@@ -118,18 +142,37 @@ class CachePatcher:
         Raises:
             PoolFullError: The target does not fit into the table.
         """
+        rows, report = self._rearrange(table, target, policy, checkpoint)
         started = time.perf_counter()
-        self._begin(table, target, checkpoint)
-        plan = self.plan(table, target, policy)
-        table.rearrange(plan.kept, rotates=policy.rotates)
-        moved = time.perf_counter()
         try:
-            hidden = self._compute(table, target.token_ids, plan, checkpoint, in_rest)
+            hidden = self._compute(table, rows, checkpoint, in_rest=in_rest)
         except BaseException:
             table.close_gaps()
             raise
-        computing_ms = (time.perf_counter() - moved) * 1000
-        return hidden, _report(table, plan, (moved - started) * 1000, computing_ms)
+        return hidden, report.taking((time.perf_counter() - started) * 1000)
+
+    def prepare(
+        self, table: SlotTable, target: PatchTarget, policy: PatchPolicy, checkpoint: Checkpoint
+    ) -> tuple[TokenRows, PatchReport]:
+        """Do what ``update`` does but for its last pass, in which the caller may verify drafts.
+
+        A caller that gives up before that pass has to call ``SlotTable.close_gaps``.
+
+        Returns:
+            The rows left, the target's last token among them, and what will have been done once
+            they are computed.
+        """
+        rows, report = self._rearrange(table, target, policy, checkpoint)
+        started = time.perf_counter()
+        num_done = (len(rows) - 1) // self._num_rows * self._num_rows
+        try:
+            self._compute(table, rows.part(0, num_done), checkpoint, in_rest=False)
+        except BaseException:
+            table.close_gaps()
+            raise
+        left = rows.part(num_done, len(rows))
+        self.num_computed += len(left)
+        return left, report.taking((time.perf_counter() - started) * 1000)
 
     def heal(self, table: SlotTable, num_tokens: int, checkpoint: Checkpoint) -> bool:
         """Compute the first stale tokens of the first ``num_tokens`` anew; returns whether any is left.
@@ -171,22 +214,38 @@ class CachePatcher:
             plan = donated(plan, donor, new_ids)
         return repaired(plan, old_ids, new_ids, policy, self._vocabulary)
 
+    def _rearrange(
+        self, table: SlotTable, target: PatchTarget, policy: PatchPolicy, checkpoint: Checkpoint
+    ) -> tuple[TokenRows, PatchReport]:
+        """Leave in ``table`` what it keeps, and return the rows that are missing."""
+        started = time.perf_counter()
+        self._begin(table, target, checkpoint)
+        plan = self.plan(table, target, policy)
+        table.rearrange(plan.kept, rotates=policy.rotates)
+        places = [at for part in plan.computed for at in part]
+        rows = TokenRows(tuple(target.token_ids[at] for at in places), tuple(places))
+        ages = table.ages()  # what is computed behind them gets as old as the oldest
+        num_stale = int((ages > 0).sum())
+        report = PatchReport(
+            num_cached=len(ages) - num_stale,
+            num_patched=num_stale,
+            num_new=len(rows),
+            age=int(ages.max(initial=0)),
+            moving_ms=(time.perf_counter() - started) * 1000,
+            computing_ms=0.0,
+        )
+        return rows, report
+
     def _compute(
-        self,
-        table: SlotTable,
-        token_ids: Sequence[int],
-        plan: PatchPlan,
-        checkpoint: Checkpoint,
-        in_rest: bool,
+        self, table: SlotTable, rows: TokenRows, checkpoint: Checkpoint, *, in_rest: bool
     ) -> Tensor:
-        rows = [at for part in plan.computed for at in part]
+        """Compute ``rows``, pass by pass, and return the hidden state of the last."""
         num_rows = HEAL_ROWS if in_rest else self._num_rows
         hidden = torch.empty(0)
         try:
             for first in range(0, len(rows), num_rows):
-                some = rows[first : first + num_rows]
-                befores = [at - row for row, at in enumerate(some)]
-                batch = table.stage([token_ids[at] for at in some], befores=befores)
+                some = rows.part(first, first + num_rows)
+                batch = table.stage(some.token_ids, befores=some.befores)
                 hidden = self._decoder.forward(batch, self._pool, checkpoint=checkpoint)
                 table.commit()
                 self.num_healed += len(some) if in_rest else 0
@@ -203,20 +262,3 @@ def _exact_plan(table: SlotTable, token_ids: Sequence[int], policy: PatchPolicy)
         num_kept = min(table.num_exact(), table.common_prefix(token_ids[:-1]))
     kept = (KeptRun(0, 0, num_kept),) if num_kept else ()
     return PatchPlan(kept, (range(num_kept, len(token_ids)),), len(token_ids))
-
-
-def _report(
-    table: SlotTable, plan: PatchPlan, moving_ms: float, computing_ms: float
-) -> PatchReport:
-    ages = table.ages()
-    computed = [at for part in plan.computed for at in part]
-    num_stale = int((ages > 0).sum() - (ages[computed] > 0).sum())
-    num_kept = plan.num_tokens - plan.num_computed
-    return PatchReport(
-        num_cached=num_kept - num_stale,
-        num_patched=num_stale,
-        num_new=plan.num_computed,
-        age=int(ages.max(initial=0)),
-        moving_ms=moving_ms,
-        computing_ms=computing_ms,
-    )

@@ -11,7 +11,7 @@ import torch
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.repository_context import RepositoryContext
 from completion.service import CompletionService
-from lsp_server.settings import Settings
+from lsp_server.settings import ModelSettings, Settings
 from models.loader import LoadedModel, default_cache_dir, load_model
 from models.progress import ProgressCallback, ignore_progress
 from retrieval.workspaces import Workspaces
@@ -30,30 +30,24 @@ def build_service(
     progress: ProgressCallback = ignore_progress,
     workspaces: Workspaces | None = None,
 ) -> CompletionService:
-    """Load the model that ``settings`` name and return the service around it.
+    """Load the model that ``settings`` name, and its draft model, and return the service around it.
 
     Fetches weights that are missing unless that is switched off. Takes seconds. Context comes from
     the indexes of ``workspaces``; without them the current file is all that is shown.
 
     Raises:
-        models.errors.ModelError: The model is unknown, broken, cannot be had, or does not fit.
+        models.errors.ModelError: A model is unknown, broken, cannot be had, or does not fit.
+        completion.errors.CompletionError: The two models do not go together, or the prompt is too long.
     """
-    wanted = settings.model
-    _use_threads(wanted.num_threads)
-    model = load_model(
-        wanted.name,
-        device=wanted.device,
-        precision=wanted.precision,
-        cache_dir=Path(wanted.cache_dir).expanduser() if wanted.cache_dir else None,
-        progress=progress,
-        allow_network=not wanted.offline,
-        compile_elementwise=wanted.compile,
-    )
+    _use_threads(settings.model.num_threads)
+    model = _load(settings.model.name, settings.model, progress)
+    drafting = settings.engine.draft_model
+    draft = _load(drafting, settings.model, progress) if drafting else None
     if workspaces is None:
-        return CompletionService(model, _config(settings))
+        return CompletionService(model, _config(settings), None, draft)
     if workspaces.wants_token_vectors:
         workspaces.use_embedder(token_vectors(model))
-    return CompletionService(model, _config(settings), RepositoryContext(workspaces))
+    return CompletionService(model, _config(settings), RepositoryContext(workspaces), draft)
 
 
 def token_vectors(model: LoadedModel) -> TokenVectors:
@@ -71,6 +65,19 @@ def token_vectors(model: LoadedModel) -> TokenVectors:
         return None if found is None else found.token_vectors()
 
     return TokenVectors(model.fingerprint, model.tokenizer.encode, load)
+
+
+def _load(name: str, wanted: ModelSettings, progress: ProgressCallback) -> LoadedModel:
+    """Return the model ``name``, run as ``wanted`` says."""
+    return load_model(
+        name,
+        device=wanted.device,
+        precision=wanted.precision,
+        cache_dir=Path(wanted.cache_dir).expanduser() if wanted.cache_dir else None,
+        progress=progress,
+        allow_network=not wanted.offline,
+        compile_elementwise=wanted.compile,
+    )
 
 
 def _use_threads(num_threads: int) -> None:
@@ -103,9 +110,12 @@ def _config(settings: Settings) -> CompletionConfig:
             chunk_tokens=engine.chunk_tokens,
             around_tokens=engine.around_tokens,
             # Not beside the weights: their folder may be shared between users.
+            calibration_folder=default_cache_dir() / "calibration",
+            draft_folder=default_cache_dir() / "drafts",
             snapshot_folder=default_cache_dir() / "sessions" if engine.snapshots else None,
             snapshot_mb=engine.snapshot_mb,
             max_new_tokens=settings.completion.max_new_tokens,
             prefetch_after_acceptance=engine.prefetch,
+            min_confidence=engine.min_confidence,
         ),
     )

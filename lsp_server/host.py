@@ -88,6 +88,7 @@ def service_key(settings: Settings) -> ServiceKey:
     # Whether weights may be fetched is no property of the model that was loaded.
     model = replace(settings.model, offline=False)
     caches = (
+        engine.draft_model,
         engine.cache_mb,
         engine.heal_after_s,
         engine.chunk_tokens,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from completion.differences import edit_between
 from completion.types import DocumentSnapshot
-from lsp_server.differences import edit_between
 
 # One empty line between cells, as between statements of a file.
 _SEPARATOR = "\n\n"

@@ -23,6 +23,7 @@ from models.registry import registered_models
 OptionValue = bool | int | float | str | tuple[str, ...]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _VARIABLE_PREFIX = "FIMBLE_"
+_MODEL_NAMES = ("model.name", "engine.draft_model")
 DEFAULT_ORIGIN = "default"
 ENVIRONMENT_ORIGIN = "environment"
 
@@ -185,7 +186,7 @@ def _shown_value(spec: SettingSpec, raw: object) -> str:
 def _anchored(spec: SettingSpec, text: str, folder: Path) -> str:
     if not text or not spec.rule.may_be_path or text.startswith("~"):
         return text
-    if spec.key == "model.name" and not _names_a_path(text, folder):
+    if spec.key in _MODEL_NAMES and not _names_a_path(text, folder):
         return text
     return str(folder / text)
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, cast, get_type_hints
 
+from completion.config import MIN_CONFIDENCE
 from completion.fim_format import Layout
 from completion.types import NoSuggestionReason
 from kvedit.policy import PatchMode
@@ -94,6 +95,11 @@ class Rule:
 _DOCUMENT, _PROJECT = Reach.DOCUMENT, Reach.PROJECT
 DENSE_OFF, DENSE_STATIC = "off", "static"
 _KNOWN_MODELS = frozenset[object]({"default", *registered_models()})
+_DRAFTS = _KNOWN_MODELS | {""}
+
+
+def _optional_path(meaning: str, free: frozenset[object] = frozenset()) -> Rule:
+    return Rule(meaning, optional=True, free=free, may_be_path=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +118,7 @@ class ModelSettings:
     precision: Annotated[Precision, Rule("how the weights are kept")] = Precision.AUTO
     cache_dir: Annotated[
         str,
-        Rule(
-            "where weights are kept; empty: the user's cache folder",
-            optional=True,
-            may_be_path=True,
-        ),
+        _optional_path("where weights are kept; empty: the user's cache folder"),
     ] = ""
     offline: Annotated[
         bool, Rule("never fetch weights, use what is there", free=frozenset({True}))
@@ -193,12 +195,21 @@ class EngineSettings:
         bool, Rule("prepare the suggestion behind the one just accepted", reach=_PROJECT)
     ] = True
 
+    min_confidence: Annotated[
+        float, Rule("give up lines that are right less often; 0: none", 0, 1, reach=_PROJECT)
+    ] = MIN_CONFIDENCE
     retrieval: Annotated[
         bool, Rule("show the model related code of the repository", reach=_DOCUMENT)
     ] = True
     speculation: Annotated[
         bool, Rule("draft several tokens at once; the text is the same", reach=_DOCUMENT)
     ] = True
+    draft_model: Annotated[
+        str,
+        _optional_path(
+            "a smaller model with the same vocabulary that drafts; empty: none", _DRAFTS
+        ),
+    ] = ""
     patching: Annotated[
         PatchMode,
         Rule("how much of the cache behind an edit is kept, not computed again", reach=_DOCUMENT),
@@ -233,11 +244,7 @@ class IndexSettings:
     ] = True
     folder: Annotated[
         str,
-        Rule(
-            "where indexes are kept; empty: the user's cache folder",
-            optional=True,
-            may_be_path=True,
-        ),
+        _optional_path("where indexes are kept; empty: the user's cache folder"),
     ] = ""
     max_file_kb: Annotated[int, Rule("kilobytes of a file that is indexed at most", 1, 65_536)] = (
         1024
@@ -276,11 +283,7 @@ class ServerSettings:
     )
     log_file: Annotated[
         str,
-        Rule(
-            "where the log goes; empty: standard error, the daemon's own file",
-            optional=True,
-            may_be_path=True,
-        ),
+        _optional_path("where the log goes; empty: standard error, the daemon's own file"),
     ] = ""
     log_format: Annotated[LogFormat, Rule("lines for people, or a JSON object each")] = (
         LogFormat.TEXT
@@ -290,11 +293,7 @@ class ServerSettings:
     ] = 10
     runtime_dir: Annotated[
         str,
-        Rule(
-            "where the daemon's socket lies; empty: the user's runtime folder",
-            optional=True,
-            may_be_path=True,
-        ),
+        _optional_path("where the daemon's socket lies; empty: the user's runtime folder"),
     ] = ""
     idle_shutdown_s: Annotated[
         int, Rule("seconds without a client after which the daemon ends; 0: never", 0, 1_000_000)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from completion.differences import edit_between
 from completion.types import DocumentSnapshot
-from lsp_server.differences import edit_between
 
 MAX_NUM_DOCUMENTS = 64
 

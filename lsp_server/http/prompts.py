@@ -14,7 +14,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from completion.types import DocumentSnapshot, TextEdit, document_key
+from completion.differences import edit_between, num_common
+from completion.types import DocumentSnapshot, document_key
 
 MAX_NUM_DOCUMENTS = 16
 _MIN_COMMON_CHARS = 64
@@ -77,7 +78,7 @@ class PromptTable:
         best, best_length = None, 0
         for document in self._documents.values():
             if document.owner == prompt.owner and document.path is None:
-                length = common_length(document.text, prompt.prefix)
+                length = num_common(document.text, prompt.prefix)
                 if length > best_length:
                     best, best_length = document, length
         is_enough = best_length >= min(_MIN_COMMON_CHARS, len(prompt.prefix))
@@ -88,23 +89,3 @@ class PromptTable:
         self._documents.move_to_end(document.key)
         while len(self._documents) > MAX_NUM_DOCUMENTS:
             self._forget(self._documents.popitem(last=False)[0])
-
-
-def common_length(left: str, right: str) -> int:
-    """Return how many leading characters two texts share; comparing slices keeps it quick."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def edit_between(old: str, new: str) -> TextEdit:
-    """Return one edit that leads from ``old`` to ``new``."""
-    start = common_length(old, new)
-    left, right = old[start:][::-1], new[start:][::-1]
-    num_kept = common_length(left, right)
-    return TextEdit(start, len(old) - num_kept, new[start : len(new) - num_kept])

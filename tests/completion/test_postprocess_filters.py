@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from completion.postprocess import FILTERS, duplicates, repetition, scope, whitespace
+from completion.postprocess import FILTERS, duplicates, repetition, scope, secrets, whitespace
 from completion.postprocess import brackets as bracket_filters
 from completion.postprocess.draft import Draft, Filter
 from completion.strategy import choose_strategy
@@ -340,6 +340,33 @@ def test_whole_lines_end_with_their_newline(
     ask: Ask, language_id: str, marked: str, text: str, expected: Outcome
 ) -> None:
     check(whitespace.end_whole_lines, ask(marked, language_id), text, expected)
+
+
+# Made up, and put together so that no scanner finds them.
+AWS_KEY = "AKIA" + "QZXJWVKPTMRBHDNS"
+RANDOM = "q7Zp0LmX3vBc8RtY1KdWs5NfHe2GjUaT9oI4"
+KEY_HEADER = "-----BEGIN RSA " + "PRIVATE KEY-----\n"
+KEY_LINES = f"MIIE{RANDOM}{RANDOM}\n{RANDOM}{RANDOM[:28]}"
+
+
+@table(
+    ("python", "‸", f"connect('{AWS_KEY}')", NoSuggestionReason.HOLDS_SECRET),
+    ("python", "‸", f"x = 1\nmy_key = '{RANDOM}'", NoSuggestionReason.HOLDS_SECRET),
+    ("python", "api_key = '‸'\n", RANDOM, NoSuggestionReason.HOLDS_SECRET),
+    ("python", f"x = '{AWS_KEY[:9]}‸'\n", AWS_KEY[9:], NoSuggestionReason.HOLDS_SECRET),
+    ("none", "‸", KEY_HEADER + KEY_LINES, NoSuggestionReason.HOLDS_SECRET),
+    ("none", f"{KEY_HEADER}‸", KEY_LINES, NoSuggestionReason.HOLDS_SECRET),
+    ("none", f"{KEY_HEADER.strip()}\r\n‸", KEY_LINES, NoSuggestionReason.HOLDS_SECRET),
+    ("none", f"{KEY_LINES}\n{KEY_HEADER}‸", KEY_LINES, KEY_LINES),  # the author's own
+    ("python", f"x = '{AWS_KEY}'\n‸", f"connect('{AWS_KEY}')", f"connect('{AWS_KEY}')"),
+    ("python", f"connect('{AWS_KEY}'‸)\n", ", retry=True", ", retry=True"),
+    ("python", "api_key = ‸\n", "os.environ['API_KEY']", "os.environ['API_KEY']"),
+    ("python", "‸", f"if '{KEY_HEADER.strip()}' in text:", f"if '{KEY_HEADER.strip()}' in text:"),
+)
+def test_a_secret_that_the_document_lacks_is_not_shown(
+    ask: Ask, language_id: str, marked: str, text: str, expected: Outcome
+) -> None:
+    check(secrets.reject_secrets, ask(marked, language_id), text, expected)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from completion.types import (
     CancellationToken,
     CompletionOutcome,
     CompletionRequest,
-    CompletionTrace,
     DocumentSnapshot,
     Exactness,
     PromptStats,
@@ -109,8 +108,10 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("*"))
 
 
-def shown(outcome: CompletionOutcome) -> CompletionOutcome:
-    return replace(outcome, trace=CompletionTrace())
+def shown(outcome: CompletionOutcome) -> list[tuple[str, float]]:
+    """Return texts with their log-probabilities, of which another pass size may change a last bit."""
+    assert isinstance(outcome, Suggestion)
+    return [(found.text, round(found.logprob, 4)) for found in outcome.candidates]
 
 
 def is_exact(service: CompletionService, document: DocumentSnapshot) -> bool:

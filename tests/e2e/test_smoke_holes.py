@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -149,4 +150,5 @@ def test_a_certain_hole_is_filled_with_what_was_there(completer: Completer, hole
     cut = prefix + suffix
     accepted = cut[: outcome.replace_start] + outcome.text + cut[outcome.replace_end :]
     assert words(accepted) == words(prefix + removed + suffix), outcome.text
-    assert outcome.confidence > 0.8, "too close a call to be called certain"
+    first = outcome.candidates[0]
+    assert math.exp(first.logprob / first.num_tokens) > 0.8, "too close a call to be called certain"

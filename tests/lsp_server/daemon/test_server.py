@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from completion.differences import edit_between
 from completion.types import apply_edits
 from lsp_server.daemon import launch
 from lsp_server.daemon.client import ControlClient, DaemonFailedError
 from lsp_server.daemon.documents import WholeTexts
 from lsp_server.daemon.hello import Hello, Role
 from lsp_server.daemon.paths import RuntimePaths
-from lsp_server.differences import edit_between
 from lsp_server.errors import BadInputError
 from lsp_server.framing import BrokenFrame, FrameDecoder
 

@@ -1,0 +1,1 @@
+"""Whether a suggestion will be wanted, judged while it is written."""

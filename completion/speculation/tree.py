@@ -1,0 +1,152 @@
+"""Which drafts one pass verifies: the tree that promises the least time per token.
+
+    time per token  =  cost of a pass over 1 + n rows  /  (1 + the sum of the n nodes' probabilities)
+
+A node's probability is that of its whole path, so it never exceeds its parent's: taken best first,
+any number of nodes is a tree, and the best one of its size (DySpec, arXiv 2410.11744). The cost of a
+pass is measured on the machine, the probabilities are estimated from what was accepted before. Where
+no draft pays for its row, none is taken.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from completion.speculation.costs import PassCosts
+from completion.speculation.estimates import AcceptanceEstimates, Evidence
+from completion.speculation.source import DraftPlace, DraftSource
+
+MAX_NUM_DRAFTS = 31  # with the token that is already certain: the largest pass that is measured
+_MIN_PROBABILITY = 0.02  # of a path: below, asking the sources costs more than it can bring
+
+Proposals = dict[int, list[Evidence]]  # by token
+_Entry = tuple[float, int, int, int, list[Evidence]]  # path, order, parent, token, evidence
+
+
+@dataclass(slots=True)
+class DraftTree:
+    """Drafts behind one place, parents first.
+
+    ``parents`` are indices of drafts, -1 for the place itself. ``probabilities`` are those of the
+    paths. ``proposals`` has all that was proposed behind a draft, key -1 for the place itself, also
+    what did not become a draft.
+    """
+
+    token_ids: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    evidence: list[list[Evidence]] = field(default_factory=list)
+    proposals: dict[int, Proposals] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def child(self, draft: int, token_id: int) -> int | None:
+        """Return the draft of ``token_id`` behind ``draft``, None if there is none."""
+        for at, (parent, drafted) in enumerate(zip(self.parents, self.token_ids, strict=True)):
+            if parent == draft and drafted == token_id:
+                return at
+        return None
+
+    def cut(self, num_drafts: int) -> None:
+        """Keep the first ``num_drafts``."""
+        for column in (self.token_ids, self.parents, self.probabilities, self.evidence):
+            del column[num_drafts:]
+        self.proposals = {
+            draft: found for draft, found in self.proposals.items() if draft < num_drafts
+        }
+
+
+class DraftPlanner:
+    """Grows trees from the proposals of all sources. Engine thread only."""
+
+    def __init__(
+        self, sources: Sequence[DraftSource], estimates: AcceptanceEstimates, costs: PassCosts
+    ) -> None:
+        """Ask ``sources``; those that cost nothing first."""
+        self._sources = sorted(sources, key=lambda source: source.cost)
+        self._estimates, self._costs = estimates, costs
+        self._order = itertools.count()  # of equals, the earlier found comes first
+        for source in sources:
+            estimates.add(source)
+
+    def plan(
+        self, place: DraftPlace, max_depth: int, is_last: Callable[[int], bool], num_rows: int = 1
+    ) -> DraftTree:
+        """Return the drafts behind ``place`` that pay for their rows.
+
+        Args:
+            place: Behind the rows that the pass computes anyway.
+            max_depth: How many tokens may follow at most.
+            is_last: Whether a token ends the text: nothing behind it is needed, so it is no draft.
+            num_rows: How many rows the pass has without drafts.
+        """
+        tree = DraftTree()
+        if max_depth <= 0:
+            return tree
+        heap: list[_Entry] = []
+        places = {-1: place}
+        depths = {-1: 0}
+        self._expand(tree, -1, 1.0, place, heap, is_last)
+        while heap and len(tree) < MAX_NUM_DRAFTS:
+            negative, _, parent, token_id, evidence = heapq.heappop(heap)
+            draft = len(tree)
+            tree.token_ids.append(token_id)
+            tree.parents.append(parent)
+            tree.probabilities.append(-negative)
+            tree.evidence.append(evidence)
+            depths[draft] = depths[parent] + 1
+            places[draft] = places[parent].behind(token_id)
+            if depths[draft] < max_depth:
+                self._expand(tree, draft, -negative, places[draft], heap, is_last)
+        tree.cut(self._best_size(tree.probabilities, num_rows))
+        return tree
+
+    def _expand(
+        self,
+        tree: DraftTree,
+        draft: int,
+        probability: float,
+        place: DraftPlace,
+        heap: list[_Entry],
+        is_last: Callable[[int], bool],
+    ) -> None:
+        found = self._proposals(place, probability)
+        tree.proposals[draft] = found
+        shares = {
+            token_id: self._estimates.probability(evidence) for token_id, evidence in found.items()
+        }
+        # Sources overlap, so what they say of one place may add up to more than is possible.
+        scale = probability / max(1.0, sum(shares.values()))
+        for token_id, share in shares.items():
+            if share * scale >= _MIN_PROBABILITY and not is_last(token_id):
+                entry = (-share * scale, next(self._order), draft, token_id, found[token_id])
+                heapq.heappush(heap, entry)
+
+    def _proposals(self, place: DraftPlace, probability: float) -> Proposals:
+        found: Proposals = {}
+        for source in self._sources:
+            if source.cost and not self._pays(source, probability, found):
+                continue
+            for proposal in source.propose(place):
+                evidence = (source.name, proposal.grade)
+                found.setdefault(proposal.token_id, []).append(evidence)
+        return found
+
+    def _pays(self, source: DraftSource, probability: float, found: Proposals) -> bool:
+        """Whether asking ``source`` promises more tokens than the same time spent on passes."""
+        known = max(map(self._estimates.probability, found.values()), default=0.0)
+        gain = probability * (self._estimates.share(source) - known)
+        return gain > source.cost + self._costs.of(2) - self._costs.of(1)
+
+    def _best_size(self, probabilities: Sequence[float], num_rows: int) -> int:
+        best, best_time, num_tokens = 0, self._costs.of(num_rows), 1.0
+        for size, probability in enumerate(probabilities, start=1):
+            num_tokens += probability
+            time = self._costs.of(num_rows + size) / num_tokens
+            if time < best_time:
+                best, best_time = size, time
+        return best

@@ -1,0 +1,1 @@
+"""Training of small networks on what one model says of installed, permissively licensed code."""

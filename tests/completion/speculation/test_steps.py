@@ -1,0 +1,264 @@
+"""Drafts may change the number of passes, never what is decoded nor what the cache holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from completion.decoding import Branch
+from completion.sampling import SamplingParams, choose, distribution
+from completion.speculation.costs import PassCosts
+from completion.speculation.drafter import Drafter, DraftLimits, DraftMaterial
+from completion.speculation.lasting import LastingSources
+from completion.speculation.source import DraftCache, DraftPlace, DraftSource, Proposal
+from completion.steps import DecodingSteps
+from kvedit.patch import TokenRows
+from models.loader import LoadedModel
+from models.slot_pool import SlotPool
+from models.slots import SlotTable
+
+PROMPT = [5, 9, 13, 7, 5, 9, 40, 41, 42, 5, 9]
+NUM_TOKENS = 10
+FREE = PassCosts({1: 1.0, 64: 1.001})  # so that whatever is proposed is verified
+
+
+class Scripted(DraftSource):
+    """Proposes what a function of the place says."""
+
+    name = "scripted"
+    grades = (0.9, 0.3)
+
+    def __init__(self, propose: dict[tuple[int, ...], Sequence[int]]) -> None:
+        self._propose = propose
+
+    def propose(self, place: DraftPlace) -> list[Proposal]:
+        found = self._propose.get(place.output, ())
+        return [Proposal(token_id, min(rank, 1)) for rank, token_id in enumerate(found)]
+
+
+class Decoding:
+    """One table of the tiny model, decoded with the drafts of ``source`` or without any."""
+
+    def __init__(self, model: LoadedModel, source: DraftSource | None = None) -> None:
+        self.model = model
+        self.pool = SlotPool(model.config, 256)
+        self.table = SlotTable(self.pool, 200)
+        drafting = None
+        if source is not None:
+            lasting = LastingSources(
+                model.config.vocab_size,
+                "tiny",
+                networks=[source],
+                is_enabled=source.name.__eq__,
+            )
+            limits = DraftLimits(lambda _: False, 64)
+            cache = DraftCache(self.table, PROMPT)
+            drafting = Drafter(FREE, lasting).begin(cache, DraftMaterial(), limits)
+        self.drafting = drafting
+        self.steps = DecodingSteps(model.decoder, self.pool, self.table, lambda: None, drafting)
+
+    def start(self) -> torch.Tensor:
+        return self.steps.start(TokenRows(tuple(PROMPT), tuple(range(len(PROMPT)))))
+
+    def greedy(self, num_tokens: int = NUM_TOKENS) -> list[int]:
+        logits, output = self.start(), []
+        for _ in range(num_tokens):
+            output.append(int(logits.argmax()))
+            logits = self.steps.append(output[-1])
+        self.steps.settle()
+        return output
+
+    def contents(self) -> tuple[torch.Tensor, torch.Tensor]:
+        self.table.check()
+        return self.pool.contents(self.table.slots)
+
+
+def assert_same_cache(one: Decoding, other: Decoding) -> None:
+    assert one.table.token_ids == other.table.token_ids
+    for left, right in zip(one.contents(), other.contents(), strict=True):
+        torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-4)
+
+
+def chain(tokens: Sequence[int]) -> dict[tuple[int, ...], Sequence[int]]:
+    return {tuple(tokens[:at]): [tokens[at]] for at in range(len(tokens))}
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model: LoadedModel) -> Decoding:
+    decoding = Decoding(tiny_model)
+    decoding.greedy()
+    return decoding
+
+
+def output_of(decoding: Decoding) -> list[int]:
+    return decoding.table.token_ids[len(PROMPT) :]
+
+
+def test_right_drafts_are_confirmed_by_the_pass_of_the_prompt(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    drafted = Decoding(tiny_model, Scripted(chain(output_of(plain))))
+    assert drafted.greedy() == output_of(plain)
+    assert drafted.steps.num_passes == 1
+    assert plain.steps.num_passes == NUM_TOKENS + 1
+    assert_same_cache(drafted, plain)
+
+
+@pytest.mark.parametrize("num_right", range(NUM_TOKENS))
+def test_the_cache_is_that_of_plain_decoding_after_any_number_of_accepted_drafts(
+    tiny_model: LoadedModel, plain: Decoding, num_right: int
+) -> None:
+    truth = output_of(plain)
+    wrong = [(token_id + 1) % 200 for token_id in truth[num_right:]]
+    drafted = Decoding(tiny_model, Scripted(chain([*truth[:num_right], *wrong])))
+    assert drafted.greedy() == truth
+    assert drafted.drafting is not None
+    assert drafted.drafting.counts.num_accepted == num_right
+    assert_same_cache(drafted, plain)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_no_tree_of_drafts_changes_what_is_decoded(
+    tiny_model: LoadedModel, plain: Decoding, data: st.DataObject
+) -> None:
+    truth = output_of(plain)
+    proposals: dict[tuple[int, ...], Sequence[int]] = {}
+    for at in range(len(truth)):
+        others = data.draw(st.lists(st.integers(0, 200), max_size=3))
+        place = tuple(truth[:at])
+        proposals[place] = list(
+            dict.fromkeys([*others, *truth[at : at + data.draw(st.integers(0, 1))]])
+        )
+        for other in others:  # what stands behind a rejected draft goes with it
+            proposals.setdefault(
+                (*place, other), data.draw(st.lists(st.integers(0, 200), max_size=2))
+            )
+    drafted = Decoding(tiny_model, Scripted(proposals))
+    assert drafted.greedy() == truth
+    assert_same_cache(drafted, plain)
+
+
+def test_rows_missing_in_the_middle_of_a_prompt_are_computed_with_drafts_behind_it(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    drafted = Decoding(tiny_model, Scripted(chain(output_of(plain))))
+    first = drafted.table.stage(PROMPT[:4])
+    tiny_model.decoder.forward(first, drafted.pool)
+    drafted.table.commit()
+    rest = TokenRows(tuple(PROMPT[4:]), tuple(range(4, len(PROMPT))))
+    logits, output = drafted.steps.start(rest), []
+    while len(output) < NUM_TOKENS:
+        output.append(int(logits.argmax()))
+        logits = drafted.steps.append(output[-1])
+    drafted.steps.settle()
+    assert output == output_of(plain)
+    assert_same_cache(drafted, plain)
+
+
+def test_another_branch_starts_where_it_leaves_the_last_one(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    truth = output_of(plain)
+    branch = Branch((*truth[:3], (truth[3] + 1) % 200), (0.0,) * 4)
+    expected = Decoding(tiny_model)
+    expected.start()
+    wanted = expected.steps.go_to(branch)
+    drafted = Decoding(tiny_model, Scripted(chain(truth)))
+    drafted.greedy()
+    torch.testing.assert_close(drafted.steps.go_to(branch), wanted, atol=1e-5, rtol=1e-4)
+    drafted.steps.settle()
+    assert drafted.table.token_ids == [*PROMPT, *branch.token_ids]
+
+
+class Cancelled(Exception):
+    pass
+
+
+def test_a_pass_that_is_cancelled_leaves_the_tokens_that_were_chosen(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    truth = output_of(plain)
+    drafted = Decoding(tiny_model, Scripted(chain(truth[:4])))
+    drafted.start()
+    for token_id in truth[:4]:
+        drafted.steps.append(token_id)
+
+    def stop() -> None:
+        raise Cancelled
+
+    drafted.steps._checkpoint = stop
+    with pytest.raises(Cancelled):
+        drafted.steps.append(truth[4])
+    drafted.steps.settle()
+    drafted.table.discard()
+    drafted.table.check()
+    assert drafted.table.token_ids == [*PROMPT, *truth[:4]]
+
+
+SAMPLING = SamplingParams(temperature=1.0, top_k=5)
+
+
+def sampled(decoding: Decoding, seed: int, num_tokens: int) -> list[int]:
+    random = torch.Generator().manual_seed(seed)
+    logits, output = decoding.start(), []
+    for _ in range(num_tokens):
+        output.append(choose(logits, SAMPLING, random))
+        logits = decoding.steps.append(output[-1])
+    decoding.steps.settle()
+    decoding.table.truncate(0)
+    return output
+
+
+def likeliest_first(model: LoadedModel) -> Scripted:
+    decoding = Decoding(model)
+    first = decoding.start().topk(5).indices.tolist()
+    proposals: dict[tuple[int, ...], Sequence[int]] = {(): first[1:4]}
+    for token_id in first[1:4]:
+        logits = decoding.steps.go_to(Branch((token_id,), (0.0,)))
+        proposals[token_id,] = logits.topk(2).indices.tolist()
+    return Scripted(proposals)
+
+
+def test_with_a_seed_drafts_do_not_change_what_is_drawn(tiny_model: LoadedModel) -> None:
+    source = likeliest_first(tiny_model)
+    for seed in range(20):
+        plain, drafted = Decoding(tiny_model), Decoding(tiny_model, source)
+        assert sampled(drafted, seed, 6) == sampled(plain, seed, 6)
+
+
+def test_accepted_drafts_are_distributed_as_the_model_says(tiny_model: LoadedModel) -> None:
+    decoding = Decoding(tiny_model)
+    first = distribution(decoding.start(), SAMPLING)
+    expected: dict[tuple[int, int], float] = {}
+    for token_id in first.nonzero().flatten().tolist():
+        logits = decoding.steps.go_to(Branch((token_id,), (0.0,)))
+        second = distribution(logits, SAMPLING)
+        for other in second.nonzero().flatten().tolist():
+            expected[token_id, other] = float(first[token_id] * second[other])
+    source, num_draws = likeliest_first(tiny_model), 600
+    counts = dict.fromkeys(expected, 0)
+    drafted = Decoding(tiny_model, source)
+    for seed in range(num_draws):
+        drafted.steps = DecodingSteps(
+            tiny_model.decoder, drafted.pool, drafted.table, lambda: None, drafted.drafting
+        )
+        one, other = sampled(drafted, seed, 2)
+        counts[one, other] += 1
+    assert drafted.drafting is not None
+    assert drafted.drafting.counts.num_accepted > num_draws / 10  # else nothing was tested
+    scale = num_draws / sum(expected.values())
+    statistic = sum(
+        (counts[pair] - share * scale) ** 2 / (share * scale) for pair, share in expected.items()
+    )
+    assert statistic < chi_square_limit(len(expected) - 1)
+
+
+def chi_square_limit(freedom: int) -> float:
+    """Return what a chi-square variable exceeds once in 10,000 times (Wilson and Hilferty)."""
+    spread = 2 / (9 * freedom)
+    return freedom * (1 - spread + 3.72 * spread**0.5) ** 3
