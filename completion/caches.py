@@ -109,7 +109,10 @@ def build_caches(
         patcher=patcher,
         generator=Generator(decoder, pool, model.tokenizer, patcher, drafter),
         judge=find_judge(
-            engine.trained_folder or packaged_folder(), model.fingerprint, engine.min_confidence
+            engine.trained_folder or packaged_folder(),
+            model.fingerprint,
+            engine.min_confidence,
+            engine.min_block_confidence,
         ),
         drafter=drafter,
         calibrate=calibration,

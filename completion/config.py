@@ -59,7 +59,8 @@ class EngineConfig:
     in ``calibration_folder``; None goes by what is assumed. What
     drafts are learnt from is kept in ``draft_folder``; None forgets it.
     What was trained for the model lies in ``trained_folder``; None: in the one that comes with fimble.
-    Lines less likely to be right than ``min_confidence`` are given up, unless asked for explicitly.
+    Lines less likely to be right than ``min_confidence`` are given up, and nothing follows a first
+    line below ``min_block_confidence``, unless asked for explicitly; with 0 for the former, neither.
     ``snapshot_folder`` holds up to ``snapshot_mb`` of documents' caches over runs; None keeps none.
     """
 
@@ -75,6 +76,7 @@ class EngineConfig:
     draft_sources: frozenset[str] = DRAFT_SOURCES
     trained_folder: Path | None = None
     min_confidence: float = MIN_CONFIDENCE
+    min_block_confidence: float = 0.15
     snapshot_folder: Path | None = None
     snapshot_mb: int = 1024
     prefetch_after_acceptance: bool = True

@@ -66,8 +66,8 @@ class TextWatch(Protocol):
 
     def push(
         self, logits: Tensor, logprob: float, text: str, *, is_forced: bool, is_last: bool
-    ) -> bool:
-        """Take the next token; return whether the text is not worth going on with."""
+    ) -> FinishReason | None:
+        """Take the next token; return why the text is not worth going on with, if it is not."""
         ...
 
 
@@ -229,13 +229,12 @@ class DecodingRun:
             num_shown = len(self._shown)
             reason = self._take(token_id, logprob, on_text)
             added = self._shown[num_shown:]
-            if self._is_unwanted(logits, logprob, added, reason, is_forced=is_forced):
-                reason = FinishReason.UNWANTED
+            reason = self._watched(logits, logprob, added, reason, is_forced=is_forced)
             if reason is not None:
                 return self._finish(reason)
             logits = step(token_id)
 
-    def _is_unwanted(
+    def _watched(
         self,
         logits: Tensor,
         logprob: float,
@@ -243,13 +242,15 @@ class DecodingRun:
         reason: FinishReason | None,
         *,
         is_forced: bool,
-    ) -> bool:
-        """Whether the watch gives up; where nothing was written, rules know better why."""
+    ) -> FinishReason | None:
+        """Return why the text ends, given what the rules say of it."""
         if self._watch is None:
-            return False
+            return reason
         is_last = reason is FinishReason.STOP
-        gives_up = self._watch.push(logits, logprob, added, is_forced=is_forced, is_last=is_last)
-        return gives_up and (reason is None or (is_last and bool(self._monitor.text.strip())))
+        verdict = self._watch.push(logits, logprob, added, is_forced=is_forced, is_last=is_last)
+        # Where nothing was written, the rules know better why.
+        is_refused = verdict is FinishReason.UNWANTED and bool(self._monitor.text.strip())
+        return verdict if reason is None or (is_last and is_refused) else reason
 
     def _choose(self, logits: Tensor, branches: BranchQueue) -> tuple[int, float]:
         if self._params.num_top_logprobs:

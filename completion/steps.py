@@ -53,15 +53,18 @@ class DecodingSteps:
         self._output: list[int] = []
         self._num_certain = 0  # rows of the staged pass that belong to the text in any case
         self._tree = DraftTree()
+        self._state: Tensor | None = None  # from which the last token was chosen
         self._path: list[int] = []  # its drafts that were chosen since
-        self._logits = torch.empty(0)  # behind the last certain row, then behind each draft
-        self._prompt_logits = torch.empty(0)
+        self._states = torch.empty(0)  # behind the last certain row, then behind each draft
+        self._logits = torch.empty(0)  # of the same
+        self._prompt_states = self._prompt_logits = torch.empty(0)
         self.num_passes = 0
 
     def start(self, rows: TokenRows) -> Tensor:
         """Compute what the prompt lacks, its last token at least; return the logits behind it."""
         self._num_prompt_tokens = len(self._table) + len(rows)
         self._prompt_logits = self._run(rows.token_ids, rows.befores)
+        self._prompt_states = self._states
         return self._prompt_logits
 
     def go_to(self, branch: Branch) -> Tensor:
@@ -69,9 +72,11 @@ class DecodingSteps:
         if not branch.token_ids and not self._output:
             return self._prompt_logits
         self.settle()
+        self._state = None
         last, self._output = self._output, list(branch.token_ids)
         if not branch.token_ids:
             self._table.truncate(self._num_prompt_tokens)
+            self._states = self._prompt_states
             return self._prompt_logits
         if self._drafter is not None:  # where one token differs, the rest often stays
             self._drafter.expect([*branch.token_ids, *last[len(branch.token_ids) :]])
@@ -84,6 +89,7 @@ class DecodingSteps:
         """Append one token and return the logits behind it, [vocab_size]."""
         at = self._path[-1] if self._path else -1
         self._output.append(token_id)
+        self._state = self._states[1 + at]
         draft = self._tree.child(at, token_id)
         if self._drafter is not None:
             self._drafter.note_choice(self._tree, at, token_id, draft)
@@ -110,7 +116,8 @@ class DecodingSteps:
         hidden = self._decoder.forward(batch, self._pool, checkpoint=self._checkpoint)
         self._num_certain, self._tree = len(token_ids), tree
         self.num_passes += 1
-        self._logits = self._decoder.logits(hidden[len(token_ids) - 1 : batch.num_rows])
+        self._states = hidden[len(token_ids) - 1 : batch.num_rows]
+        self._logits = self._decoder.logits(self._states)
         if self._drafter is not None:
             text = [*self._table.token_ids[-1:], *token_ids]
             self._drafter.learn(text[-2:], tree, self._logits)
@@ -119,7 +126,7 @@ class DecodingSteps:
     def _plan(self, num_certain: int) -> DraftTree:
         if self._drafter is None:
             return DraftTree()
-        tree = self._drafter.plan(self._output, num_certain)
+        tree = self._drafter.plan(self._output, num_certain, self._state)
         tree.cut(max(0, self._table.num_free - num_certain))
         return tree
 

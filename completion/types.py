@@ -29,6 +29,7 @@ class FinishReason(StrEnum):
     LENGTH = "length"
     DEADLINE = "deadline"
     UNWANTED = "unwanted"  # it became too unlikely to be what is wanted
+    UNSURE = "unsure"  # its first line is too unsure for more lines to be built upon it
 
 
 class Exactness(StrEnum):

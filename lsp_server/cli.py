@@ -30,6 +30,7 @@ COMMANDS = {
     "search": "search the index, or show what the model would be shown",
     "config": "show the settings and where they come from, trust a project's file",
     "models": "list, fetch, check and remove models",
+    "train": "train what makes a model faster",
     "doctor": "say what works on this machine, what is missing and what to do",
 }
 

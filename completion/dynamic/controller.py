@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from completion.dynamic.features import NAMES, LineFeatures, LinePlace, trace_token
+from completion.types import FinishReason
 from models.errors import CorruptWeightsError, ModelError, UnsupportedModelError
 from models.trained import TrainedFile, read_trained, trained_path, write_trained
 
@@ -81,17 +82,27 @@ class LineEnd:
 class LineWatch:
     """Follows the first line of one text. Engine thread only."""
 
-    def __init__(self, controller: StopController, place: LinePlace, threshold: float) -> None:
-        """Call a line unwanted where its probability falls below ``threshold``; 0 never does."""
+    def __init__(
+        self,
+        controller: StopController,
+        place: LinePlace,
+        threshold: float,
+        block_threshold: float = 0.0,
+    ) -> None:
+        """Call a line unwanted where its probability falls below ``threshold``; 0 never does.
+
+        A whole line below ``block_threshold`` is too unsure for others to follow it.
+        """
         self._controller, self._threshold = controller, threshold
+        self._block_threshold = block_threshold
         self._features = LineFeatures(place)
         self._end = LineEnd(place)
         self.confidence: float | None = None
 
     def push(
         self, logits: Tensor, logprob: float, text: str, *, is_forced: bool, is_last: bool
-    ) -> bool:
-        """Take the next token; return whether the line is not worth going on with.
+    ) -> FinishReason | None:
+        """Take the next token; return why the text is not worth going on with, if it is not.
 
         Args:
             logits: What it was chosen from, [vocab_size].
@@ -101,23 +112,33 @@ class LineWatch:
             is_last: Whether the text ends with it.
         """
         if self._end.has_come:
-            return False
+            return None
         has_ended = self._end.push(text, is_last=is_last)
         trace = trace_token(logits, logprob, text, is_forced=is_forced, has_ended=has_ended)
         self.confidence = self._controller.probability(self._features.add(trace))
-        return self.confidence < self._threshold
+        if self.confidence < self._threshold:
+            return FinishReason.UNWANTED
+        is_unsure = has_ended and self.confidence < self._block_threshold
+        return FinishReason.UNSURE if is_unsure else None
 
 
 @dataclass(frozen=True, slots=True)
 class LineJudge:
-    """A controller and what is asked of it: lines below ``min_confidence`` are given up."""
+    """A controller and what is asked of it.
+
+    Lines below ``min_confidence`` are given up, and nothing follows those below
+    ``min_block_confidence``.
+    """
 
     controller: StopController
     min_confidence: float
+    min_block_confidence: float = 0.0
 
     def watch(self, place: LinePlace, *, may_stop: bool) -> LineWatch:
         """Return what follows a line at ``place``; unless it ``may_stop``, it only judges."""
-        return LineWatch(self.controller, place, self.min_confidence if may_stop else 0.0)
+        if not may_stop or not self.min_confidence:
+            return LineWatch(self.controller, place, 0.0)
+        return LineWatch(self.controller, place, self.min_confidence, self.min_block_confidence)
 
 
 def write_controller(
@@ -155,12 +176,15 @@ def read_controller(folder: Path, fingerprint: str) -> StopController:
     return controller
 
 
-def find_judge(folder: Path, fingerprint: str, min_confidence: float) -> LineJudge | None:
+def find_judge(
+    folder: Path, fingerprint: str, min_confidence: float, min_block_confidence: float = 0.0
+) -> LineJudge | None:
     """Return the judge for the model ``fingerprint``, None if nobody trained one that can be used."""
     if not trained_path(folder, fingerprint, STOP).is_file():
         return None
     try:
-        return LineJudge(read_controller(folder, fingerprint), min_confidence)
+        controller = read_controller(folder, fingerprint)
+        return LineJudge(controller, min_confidence, min_block_confidence)
     except ModelError as error:
         logger.warning("suggestions are not judged while they are written: %s", error)
         return None

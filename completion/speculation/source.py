@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from models.slots import SlotTable
 
@@ -55,16 +56,18 @@ class VerifiedPass:
     likeliest: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class DraftCache:
     """What a request has computed so far, for sources that compute themselves.
 
     ``table`` holds the text whose keys and values are there: the prompt and a part of the output,
-    or, before the prompt's last pass, a part of the prompt ``prompt_ids``.
+    or, before the prompt's last pass, a part of the prompt ``prompt_ids``. ``state`` [hidden_size] is
+    the network's final one, from which the last token was chosen, None if that is not known.
     """
 
     table: SlotTable
     prompt_ids: Sequence[int]
+    state: Tensor | None = None
 
 
 class DraftSource(ABC):

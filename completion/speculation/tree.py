@@ -139,8 +139,11 @@ class DraftPlanner:
     def _pays(self, source: DraftSource, probability: float, found: Proposals) -> bool:
         """Whether asking ``source`` promises more tokens than the same time spent on passes."""
         known = max(map(self._estimates.probability, found.values()), default=0.0)
-        gain = probability * (self._estimates.share(source) - known)
-        return gain > source.cost + self._costs.of(2) - self._costs.of(1)
+        gain = probability * (self._estimates.hit_rate(source) - known)
+        pays = gain > source.cost + self._costs.of(2) - self._costs.of(1)
+        if not pays:
+            self._estimates.note_unasked(source)
+        return pays
 
     def _best_size(self, probabilities: Sequence[float], num_rows: int) -> int:
         best, best_time, num_tokens = 0, self._costs.of(num_rows), 1.0

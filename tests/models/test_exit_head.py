@@ -16,7 +16,8 @@ from models.errors import CorruptWeightsError, UnsupportedModelError
 from models.exit_head import EXIT, ExitHead, ExitWeights, normalised, output_rows
 from models.layout import canonical_tensors
 from models.quantize import Precision, encode_tensor
-from models.trained import read_trained, source_digest, trained_path, write_trained
+from models.registry import DEFAULT_MODEL, registered_models
+from models.trained import packaged_folder, read_trained, source_digest, trained_path, write_trained
 
 HIDDEN, INNER, VOCAB, LAYERS = 32, 24, 100, 3
 TOKEN_IDS = torch.tensor([7, 3, 99, 0, 50])
@@ -178,3 +179,12 @@ def test_a_head_for_another_network_is_refused(layer: int, width: int) -> None:
     network, _ = decoder()
     with pytest.raises(UnsupportedModelError, match="does not fit"):
         ExitHead(network, trained(layer, width)[0])
+
+
+def test_the_file_for_the_default_model_comes_with_the_package() -> None:
+    fingerprint = f"{registered_models()[DEFAULT_MODEL].file.sha256[:16]}-int8-v1"
+    path = trained_path(packaged_folder(), fingerprint, EXIT)
+    weights = ExitWeights.from_file(read_trained(path, EXIT, fingerprint))
+    assert 0 < weights.layer < 24
+    assert len(weights.token_ids.unique()) == len(weights.token_ids)
+    assert path.stat().st_size < 8 << 20

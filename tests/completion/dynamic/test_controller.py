@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from completion.dynamic.controller import (
     STOP,
     LineEnd,
+    LineJudge,
     LineWatch,
     StopController,
     find_judge,
@@ -21,6 +22,7 @@ from completion.dynamic.controller import (
     write_controller,
 )
 from completion.dynamic.features import NAMES, NUM_FEATURES, LineFeatures, LinePlace, trace_token
+from completion.types import FinishReason
 from models.errors import CorruptWeightsError, UnsupportedModelError
 from models.trained import TrainedFile, trained_path, write_trained
 
@@ -41,7 +43,7 @@ def controller(bias: float, **weights: float) -> StopController:
     return StopController(mean, np.ones_like(mean), output, plain)
 
 
-def push(watch: LineWatch, text: str = "x", *, is_last: bool = False) -> bool:
+def push(watch: LineWatch, text: str = "x", *, is_last: bool = False) -> FinishReason | None:
     return watch.push(LOGITS, -0.2, text, is_forced=False, is_last=is_last)
 
 
@@ -107,9 +109,24 @@ def test_where_a_line_ends(place: LinePlace, pieces: tuple[str, ...], ended_at: 
 
 def test_a_line_is_given_up_below_the_threshold_only() -> None:
     sure, unsure = controller(3.0), controller(-3.0)
-    assert not push(LineWatch(sure, CALL, 0.5))
-    assert push(LineWatch(unsure, CALL, 0.5))
-    assert not push(LineWatch(unsure, CALL, 0.0))
+    assert push(LineWatch(sure, CALL, 0.5)) is None
+    assert push(LineWatch(unsure, CALL, 0.5)) is FinishReason.UNWANTED
+    assert push(LineWatch(unsure, CALL, 0.0)) is None
+
+
+def test_nothing_follows_a_whole_line_that_is_unsure() -> None:
+    watch = LineWatch(controller(-1.0), CALL, 0.1, 0.5)
+    assert push(watch, "a") is None
+    assert push(watch, "\n") is FinishReason.UNSURE
+    assert push(LineWatch(controller(1.0), CALL, 0.1, 0.5), "\n") is None
+
+
+def test_whoever_may_not_stop_or_has_no_threshold_never_does() -> None:
+    for judge, may_stop in (
+        (LineJudge(controller(-9.0), 0.0, 0.5), True),
+        (LineJudge(controller(-9.0), 0.5, 0.5), False),
+    ):
+        assert push(judge.watch(CALL, may_stop=may_stop), "\n") is None
 
 
 def test_nothing_is_judged_behind_the_first_line() -> None:

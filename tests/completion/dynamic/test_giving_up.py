@@ -160,10 +160,9 @@ class Recorder:
 
     def push(
         self, logits: Tensor, logprob: float, text: str, *, is_forced: bool, is_last: bool
-    ) -> bool:
+    ) -> None:
         trace = trace_token(logits, logprob, text, is_forced=is_forced, has_ended=is_last)
         self.traces.append(trace)
-        return False
 
 
 def _generate(

@@ -104,11 +104,24 @@ def test_what_was_right_is_expected_again() -> None:
     source = Table({}, [(7, 3)])
     estimates.add(source)
     for _ in range(50):
-        estimates.note([("table", 3)], was_right=True)
+        estimates.note({7: [("table", 3)]}, 7)
     assert estimates.probability([("table", 3)]) > 0.8
+    assert estimates.hit_rate(source) > 0.9
     for _ in range(300):
-        estimates.note([("table", 3)], was_right=False)
+        estimates.note({7: [("table", 3)]}, 8)
     assert estimates.probability([("table", 3)]) < 0.2  # newer evidence counts more
+    assert estimates.hit_rate(source) < 0.2
+
+
+def test_a_source_that_stopped_to_pay_is_tried_again_after_a_while() -> None:
+    estimates = AcceptanceEstimates()
+    source = Table({}, [(7, 0)], "exit", cost=0.2)
+    planner = DraftPlanner([source], estimates, PassCosts())
+    for _ in range(50):
+        estimates.note({7: [("exit", 0)]}, 8)
+    for _ in range(200):
+        planner.plan(HERE, 3, lambda _: False)
+    assert 0 < source.num_asked < 300
 
 
 @settings(max_examples=60, deadline=None)

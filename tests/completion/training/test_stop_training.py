@@ -156,9 +156,11 @@ def test_what_a_threshold_saves_and_costs() -> None:
 
 
 def test_the_threshold_is_the_largest_that_loses_little() -> None:
-    lines = [line(0.1, is_right=True), *[line(0.9, is_right=True)] * 9, line(0.02, is_right=False)]
-    assert best_threshold(lines, 0.0) == pytest.approx(0.1)
-    assert best_threshold(lines, 0.5) == pytest.approx(0.3)
+    lines = [line(0.1, is_right=True), *[line(0.9, is_right=True)] * 99]
+    assert best_threshold(lines, 0.04) == pytest.approx(0.1)  # 0 of 100 are at most 3.7 %
+    assert best_threshold(lines, 0.03) == 0.0
+    assert best_threshold(lines, 0.06) == pytest.approx(0.3)  # 1 of 100 is at most 5.4 %
+    assert best_threshold(lines * 3, 0.03, num_copies=3) == 0.0
 
 
 def test_lines_that_are_right_as_often_as_said_are_calibrated() -> None:
