@@ -39,7 +39,9 @@ from models.registry import DEFAULT_MODEL
 from models.trained import packaged_folder
 
 NAME = "stop_controller"
-_SHOWN = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3)
+_SHOWN = (0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3)
+FIRST_FRESH_GROUP = 234
+"""Lines from here on were completed after the rule that chooses the threshold was last changed."""
 
 
 def figures(lines: Sequence[JudgedLine]) -> list[Figure]:
@@ -47,6 +49,7 @@ def figures(lines: Sequence[JudgedLine]) -> list[Figure]:
     found = [
         share_figure("right_lines", sum(line.example.is_right for line in lines), len(lines)),
         *_at("default", lines, MIN_CONFIDENCE),
+        *_at("fresh", [each for each in lines if _is_fresh(each)], MIN_CONFIDENCE),
         _resampled(
             "calibration_error", "", lines, lambda some: calibration_error(reliability(some))
         ),
@@ -91,6 +94,10 @@ def _resampled(
     )
     low, high = values[int(0.025 * len(values))], values[int(0.975 * len(values))]
     return Figure(name, value, unit, len(lines), value, low, high, "bootstrap 95 % over files")
+
+
+def _is_fresh(line: JudgedLine) -> bool:
+    return int(line.example.group) >= FIRST_FRESH_GROUP
 
 
 def _by_group(lines: Sequence[JudgedLine]) -> list[list[JudgedLine]]:
@@ -185,6 +192,9 @@ def main() -> None:
             "right: the cursor's line is as it was written once the suggestion is accepted",
             "saved_time, saved_steps: of what wrong lines take behind their first token, drafts "
             "included; lost_right: right lines given up; at_X: at threshold X",
+            "A first rule for the threshold, at most 1 % of right lines lost in cross-validation, gave "
+            "0.015 and lost 2.2 % of the first 702 lines. The rule since then asks that 2 % are not "
+            "exceeded with 97.5 % certainty. fresh: lines completed after that change, at the default",
         ),
     )
     path.with_suffix(".md").write_text(table_of(points, bins), encoding="utf-8")

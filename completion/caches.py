@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from completion.config import CompletionConfig, EngineConfig
-from completion.dynamic.controller import LineJudge, find_judge
+from completion.dynamic.controller import STOP, LineJudge, find_judge
 from completion.generation import Generator
 from completion.kept_sessions import KeptSessions
 from completion.prompt import PromptBuilder
-from completion.scheduler import Work
+from completion.scheduler import Checkpoint, Work
 from completion.sessions import MAX_NUM_NESTED, SessionStore
 from completion.speculation.costs import CostStore, PassCosts, calibrate
 from completion.speculation.draft_model import DraftModel, DraftModelConfig
 from completion.speculation.drafter import Drafter
+from completion.speculation.early_exit import EarlyExit, load_early_exit
 from completion.speculation.lasting import LastingSources
 from kvedit.patch import CachePatcher
 from kvedit.repair import Vocabulary
@@ -26,7 +28,7 @@ from models.errors import PoolFullError
 from models.loader import LoadedModel
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
-from models.trained import packaged_folder
+from models.trained import find_trained
 
 HEAD_TOKENS = 1024  # for heads of prompts, common to the documents of a repository
 DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
@@ -47,7 +49,7 @@ class Caches:
     generator: Generator
     judge: LineJudge | None  # of lines while they are written; None for a model without one
     drafter: Drafter
-    calibrate: Work[None] | None  # what is to be done once when idle, if anything
+    chores: tuple[Work[None], ...]  # to be done once, when nothing else is to do
 
     def new_around(self) -> SlotTable | None:
         """Return an empty table for the surroundings of a prompt, None if there is no room for it."""
@@ -98,6 +100,9 @@ def build_caches(
         is_enabled=engine.draft_sources.__contains__,
     )
     drafter = Drafter(costs, lasting)
+    chores: list[Work[None]] = [] if calibration is None else [calibration]
+    if EarlyExit.name in engine.draft_sources:
+        chores.insert(0, _exit_loading(lasting, model, pool, engine.trained_folder))
     return Caches(
         pool=pool,
         num_around=num_around,
@@ -108,15 +113,30 @@ def build_caches(
         shared=shared,
         patcher=patcher,
         generator=Generator(decoder, pool, model.tokenizer, patcher, drafter),
-        judge=find_judge(
-            engine.trained_folder or packaged_folder(),
-            model.fingerprint,
-            engine.min_confidence,
-            engine.min_block_confidence,
-        ),
+        judge=_judge(model, engine),
         drafter=drafter,
-        calibrate=calibration,
+        chores=tuple(chores),
     )
+
+
+def _judge(model: LoadedModel, config: EngineConfig) -> LineJudge | None:
+    path = find_trained(model.fingerprint, STOP, config.trained_folder)
+    if path is None:
+        return None
+    return find_judge(path.parent, model.fingerprint, config.min_confidence)
+
+
+def _exit_loading(
+    lasting: LastingSources, model: LoadedModel, pool: SlotPool, folder: Path | None
+) -> Work[None]:
+    """Return the work that makes an early exit one of the ``lasting`` sources, if there is one."""
+
+    def work(checkpoint: Checkpoint) -> None:
+        early_exit = load_early_exit(model, pool, folder, checkpoint)
+        if early_exit is not None:
+            lasting.add_network(early_exit)
+
+    return work
 
 
 def _networks(

@@ -36,10 +36,11 @@ class PromptConfig:
             raise ValueError("suffix_share and context_share must leave room for the prefix")
 
 
-MIN_CONFIDENCE = 0.015
-"""Chosen on the training side by cross-validation: benchmarks/results/stop_controller.json."""
+MIN_CONFIDENCE = 0.009
+"""Chosen by cross-validation, see ``completion.training.stop_training``; what it saves and loses on
+other lines is in benchmarks/results/stop_controller.json."""
 
-DRAFT_SOURCES = frozenset({"expected", "copied", "recycled", "ngrams", "model"})
+DRAFT_SOURCES = frozenset({"expected", "copied", "recycled", "ngrams", "exit", "model"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class EngineConfig:
     ``draft_sources`` are the names of those that may draft. What passes cost is measured once and kept
     in ``calibration_folder``; None goes by what is assumed. What
     drafts are learnt from is kept in ``draft_folder``; None forgets it.
-    What was trained for the model lies in ``trained_folder``; None: in the one that comes with fimble.
+    What was trained for the model may lie in ``trained_folder``, else in the one that comes with fimble.
     Lines less likely to be right than ``min_confidence`` are given up, and nothing follows a first
     line below ``min_block_confidence``, unless asked for explicitly; with 0 for the former, neither.
     ``snapshot_folder`` holds up to ``snapshot_mb`` of documents' caches over runs; None keeps none.

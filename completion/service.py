@@ -94,9 +94,8 @@ class CompletionService:
         self._upkeep = CacheUpkeep(self._engine, self._caches, self._prompts, self._config.engine)
         self._shown: OrderedDict[str, tuple[CompletionRequest, Suggestion]] = OrderedDict()
         self._lock = Lock()
-        self._when_idle(model.decoder.pack)  # short processes end before it begins
-        if self._caches.calibrate is not None:
-            self._when_idle(self._caches.calibrate)
+        for chore in (model.decoder.pack, *self._caches.chores):
+            self._when_idle(chore)  # short processes end before it begins
 
     @property
     def num_waiting(self) -> int:

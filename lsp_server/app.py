@@ -73,7 +73,7 @@ def _load(name: str, wanted: ModelSettings, progress: ProgressCallback) -> Loade
         name,
         device=wanted.device,
         precision=wanted.precision,
-        cache_dir=Path(wanted.cache_dir).expanduser() if wanted.cache_dir else None,
+        cache_dir=_cache_dir(wanted),
         progress=progress,
         allow_network=not wanted.offline,
         compile_elementwise=wanted.compile,
@@ -88,6 +88,11 @@ def _use_threads(num_threads: int) -> None:
     chosen = num_threads or _DEFAULT_NUM_THREADS
     if torch.get_num_threads() != chosen:  # saying what is so already has side effects on MKL
         torch.set_num_threads(chosen)
+
+
+def _cache_dir(settings: ModelSettings) -> Path:
+    """Return where weights and what was trained for them are kept."""
+    return Path(settings.cache_dir).expanduser() if settings.cache_dir else default_cache_dir()
 
 
 def _config(settings: Settings) -> CompletionConfig:
@@ -112,6 +117,7 @@ def _config(settings: Settings) -> CompletionConfig:
             # Not beside the weights: their folder may be shared between users.
             calibration_folder=default_cache_dir() / "calibration",
             draft_folder=default_cache_dir() / "drafts",
+            trained_folder=_cache_dir(settings.model) / "trained",
             snapshot_folder=default_cache_dir() / "sessions" if engine.snapshots else None,
             snapshot_mb=engine.snapshot_mb,
             max_new_tokens=settings.completion.max_new_tokens,

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from models.config import NormKind
-from models.decoder import Decoder
+from models.decoder import Checkpoint, Decoder
 from models.elementwise import Elementwise, gated_silu
 from models.errors import CorruptWeightsError, UnsupportedModelError
 from models.linear import Linear, build_linear
@@ -79,8 +79,12 @@ class ExitWeights:
 class ExitHead:
     """Logits over a part of the vocabulary. Engine thread only."""
 
-    def __init__(self, decoder: Decoder, weights: ExitWeights) -> None:
+    def __init__(
+        self, decoder: Decoder, weights: ExitWeights, checkpoint: Checkpoint = lambda: None
+    ) -> None:
         """Take rows of the output matrix of ``decoder``: a second of computing.
+
+        ``checkpoint`` is called in between; what it raises ends the work.
 
         Raises:
             UnsupportedModelError: The network has no such layer or width, or no RMS norm at its end.
@@ -90,7 +94,8 @@ class ExitHead:
         self.token_ids: Sequence[int] = weights.token_ids.tolist()
         self._norm = weights.tensors["norm"].to(decoder.device, torch.float32)
         self._mix, self._down = (_linear(decoder, weights.tensors, name) for name in _MATRICES)
-        rows = encode_tensor("rows.weight", output_rows(decoder, weights.token_ids), Precision.INT8)
+        output = output_rows(decoder, weights.token_ids, checkpoint)
+        rows = encode_tensor("rows.weight", output, Precision.INT8)
         self._rows = _linear(decoder, rows, "rows")
         self._dtype = decoder.dtype
         self.num_weights = rows["rows.weight"].numel() + sum(
@@ -124,7 +129,9 @@ def normalised(x: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def output_rows(decoder: Decoder, token_ids: Tensor) -> Tensor:
+def output_rows(
+    decoder: Decoder, token_ids: Tensor, checkpoint: Checkpoint = lambda: None
+) -> Tensor:
     """Return rows of the output matrix times the last norm's weight, float32 [num_tokens, hidden].
 
     They are what the network makes of unit vectors, so it does not matter how, or whether still, the
@@ -140,7 +147,10 @@ def output_rows(decoder: Decoder, token_ids: Tensor) -> Tensor:
         )
     unit = torch.eye(config.hidden_size, dtype=decoder.dtype, device=decoder.device)
     at = token_ids.to(decoder.device, torch.int64)
-    columns = [decoder.logits(block)[:, at] for block in torch.split(unit, _NUM_ROWS)]
+    columns = []
+    for block in torch.split(unit, _NUM_ROWS):
+        checkpoint()
+        columns.append(decoder.logits(block)[:, at])
     # The norm has made each vector as long as a row of ones.
     length: float = (1 / config.hidden_size + config.norm_eps) ** -0.5
     return torch.cat(columns).t().contiguous() / length

@@ -46,6 +46,17 @@ def trained_path(folder: Path, fingerprint: str, kind: str) -> Path:
     return folder / f"{source_digest(fingerprint)}-{kind}.safetensors"
 
 
+def find_trained(fingerprint: str, kind: str, folder: Path | None = None) -> Path | None:
+    """Return the file of ``kind`` for the model of ``fingerprint``, None if there is none.
+
+    That in ``folder``, which a user trained, goes before the one that comes with fimble.
+    """
+    for place in (folder, packaged_folder()):
+        if place is not None and (path := trained_path(place, fingerprint, kind)).exists():
+            return path
+    return None
+
+
 def write_trained(path: Path, kind: str, fingerprint: str, trained: TrainedFile) -> None:
     """Write ``trained`` whole or not at all; raises DiskFullError."""
     metadata = {

@@ -9,15 +9,23 @@ of its steps instead of being kept (Kangaroo, arXiv 2404.18911, keeps them).
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from completion.speculation.confidence import GRADES, graded
 from completion.speculation.source import DraftCache, DraftPlace, DraftSource, Proposal
 from models.config import ModelConfig
-from models.decoder import Decoder
-from models.exit_head import ExitHead, normalised
+from models.decoder import Checkpoint, Decoder
+from models.errors import ModelError
+from models.exit_head import EXIT, ExitHead, ExitWeights, normalised
+from models.loader import LoadedModel
 from models.slot_pool import SlotPool
+from models.trained import find_trained, read_trained
+
+logger = logging.getLogger(__name__)
 
 _NUM_PROPOSALS = 2
 
@@ -36,17 +44,13 @@ class EarlyExit(DraftSource):
         self.cost = exit_cost(decoder.config, head)
 
     def attach(self, cache: DraftCache) -> None:
-        """See ``DraftSource``."""
-        if cache is not self._cache:
-            self._cache, self._state = cache, None
+        """See ``DraftSource``.
 
-    def note_state(self, state: Tensor | None) -> None:
-        """Take in the final state [hidden_size] of the last token in the table, None if not known.
-
-        It holds more about what follows than the early layers can find out: where it is known, half
-        as many proposals again are right.
+        The state of the cache, where it is known, holds more about what follows than the early
+        layers can find out: it makes half as many proposals right again.
         """
-        self._state = None if state is None else normalised(state[None].float())
+        self._cache = cache
+        self._state = None if cache.state is None else normalised(cache.state[None].float())
 
     def propose(self, place: DraftPlace) -> list[Proposal]:
         """See ``DraftSource``: nothing while the prompt is not computed, or where no slots are free."""
@@ -73,6 +77,24 @@ class EarlyExit(DraftSource):
         for row in torch.split(hidden, 1):  # each but the first is told what was made of a draft
             state = self._head.state(row, state)
         return self._head.logits(state)[0]
+
+
+def load_early_exit(
+    model: LoadedModel, pool: SlotPool, folder: Path | None, checkpoint: Checkpoint
+) -> EarlyExit | None:
+    """Return the early exit that was trained for ``model``, None if none was or it does not fit.
+
+    Takes a second; ``checkpoint`` is called in between.
+    """
+    path = find_trained(model.fingerprint, EXIT, folder)
+    if path is None:
+        return None
+    try:
+        weights = ExitWeights.from_file(read_trained(path, EXIT, model.fingerprint))
+        return EarlyExit(model.decoder, pool, ExitHead(model.decoder, weights, checkpoint))
+    except ModelError as error:
+        logger.warning("the first layers do not draft: %s", error)
+        return None
 
 
 def exit_cost(config: ModelConfig, head: ExitHead) -> float:

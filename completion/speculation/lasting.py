@@ -56,6 +56,11 @@ class LastingSources:
         tables = (learnt.recycled, learnt.ngrams)
         return [*(each for each in tables if self.is_enabled(each.name)), *self._networks]
 
+    def add_network(self, network: DraftSource) -> None:
+        """Draft with ``network`` as well from now on, if it is enabled."""
+        if self.is_enabled(network.name):
+            self._networks.append(network)
+
     def learn_text(self, workspace: str, token_ids: Sequence[int]) -> None:
         """Take in a text of ``workspace``; half a millisecond for 1,000 tokens."""
         if self.is_enabled(RepositoryNgrams.name):

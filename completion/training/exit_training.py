@@ -44,7 +44,7 @@ class ExitPlan:
     inner_size: int = 768
     num_shards: int = 24  # of 8,000 tokens each
     num_counted_files: int = 300
-    num_epochs: int = 2
+    num_epochs: int = 5
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 0.02

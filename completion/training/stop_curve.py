@@ -11,7 +11,11 @@ import numpy.typing as npt
 from completion.dynamic.controller import StopController
 from completion.training.stop_examples import StopExample
 
-THRESHOLDS = tuple(round(0.005 * step, 3) for step in range(1, 61))
+THRESHOLDS = (
+    *(step / 1000 for step in range(1, 20)),
+    *(step / 200 for step in range(4, 10)),
+    *(0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3),
+)
 NUM_BINS = 10
 _Z_95 = 1.959964  # two-sided 95 % point of the normal distribution
 
@@ -100,7 +104,7 @@ def _at_most(share: float, count: float) -> float:
     """Return the upper end of Wilson's 95 % interval for ``share`` of ``count``."""
     square = _Z_95**2 / count
     spread = _Z_95 * ((share * (1 - share) + square / 4) / count) ** 0.5
-    return (share + square / 2 + spread) / (1 + square)
+    return float((share + square / 2 + spread) / (1 + square))
 
 
 def reliability(lines: Sequence[JudgedLine]) -> list[ReliabilityBin]:

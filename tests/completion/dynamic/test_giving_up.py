@@ -14,9 +14,20 @@ from torch import Tensor
 
 from completion.caches import build_caches
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
-from completion.decoding import GeneratedText, GenerationParams
-from completion.dynamic.controller import StopController, write_controller
-from completion.dynamic.features import NUM_FEATURES, TokenTrace, trace_token
+from completion.decoding import (
+    Branch,
+    BranchQueue,
+    DecodingRun,
+    GeneratedText,
+    GenerationParams,
+)
+from completion.dynamic.controller import (
+    LineJudge,
+    StopController,
+    read_controller,
+    write_controller,
+)
+from completion.dynamic.features import NUM_FEATURES, LinePlace, TokenTrace, trace_token
 from completion.generation import Generation, GenerationHooks
 from completion.prompt import PromptBuilder
 from completion.service import CompletionService
@@ -28,6 +39,7 @@ from completion.types import (
     CompletionOutcome,
     CompletionRequest,
     DocumentSnapshot,
+    FinishReason,
     NoSuggestion,
     NoSuggestionReason,
     SelectedItem,
@@ -150,6 +162,38 @@ def test_drafts_do_not_change_what_is_judged(tiny_model: LoadedModel) -> None:
         assert trace.entropy == pytest.approx(other.entropy, abs=1e-3)
         assert trace.margin == pytest.approx(other.margin, abs=1e-3)
         assert (trace.num_chars, trace.has_ended) == (other.num_chars, other.has_ended)
+
+
+@pytest.mark.parametrize(
+    ("block_threshold", "kept", "finish"),
+    [(0.5, "ab", FinishReason.UNSURE), (0.05, "ab\n    c", FinishReason.LENGTH)],
+)
+def test_a_block_ends_behind_a_first_line_that_is_unsure(
+    tiny_model: LoadedModel,
+    pessimist: Path,
+    block_threshold: float,
+    kept: str,
+    finish: FinishReason,
+) -> None:
+    tokenizer, text = tiny_model.tokenizer, "ab\n    c\n"
+    document = DocumentSnapshot("file:///w/a.py", 1, "python", "def f():\n    \n")
+    request = CompletionRequest("1", document, len(document.text) - 1)
+    strategy = choose_strategy(request)
+    token_ids = tokenizer.encode(text)
+    logits = iter(-10.0 + 10 * torch.eye(tokenizer.vocab_size)[token_ids])
+    judge = LineJudge(read_controller(pessimist, tiny_model.fingerprint), 0.01, block_threshold)
+    run = DecodingRun(
+        tokenizer,
+        None,
+        GenerationParams(len(token_ids), frozenset()),
+        StopMonitor(request, strategy),
+        None,
+        "",
+        "",
+        watch=judge.watch(LinePlace.at(strategy.cursor), may_stop=True),
+    )
+    found = run.decode(next(logits), lambda _: next(logits), Branch(), BranchQueue(), None)
+    assert (found.text.rstrip(), found.finish_reason) == (kept, finish)
 
 
 class Recorder:

@@ -79,7 +79,7 @@ def test_proposals_are_those_of_the_layers_run_by_hand(
 def test_each_draft_is_told_what_was_made_of_the_one_before(tiny_model: LoadedModel) -> None:
     asked = request_with(tiny_model, len(PROMPT) + 1)
     known = torch.randn(tiny_model.config.hidden_size, generator=torch.Generator().manual_seed(1))
-    asked.source.note_state(known)
+    asked.source.attach(DraftCache(asked.table, PROMPT, known))
     hidden = early_states(tiny_model)
     state = asked.head.state(hidden[-2:-1], normalised(known[None]))
     state = asked.head.state(hidden[-1:], state)
@@ -97,7 +97,8 @@ def test_the_table_is_as_before(tiny_model: LoadedModel) -> None:
 def test_a_state_of_another_request_is_forgotten(tiny_model: LoadedModel) -> None:
     asked = request_with(tiny_model, len(PROMPT))
     expected = proposed(asked.source)
-    asked.source.note_state(torch.ones(tiny_model.config.hidden_size))
+    told = torch.ones(tiny_model.config.hidden_size)
+    asked.source.attach(DraftCache(asked.table, PROMPT, told))
     asked.source.attach(DraftCache(asked.table, PROMPT))
     assert proposed(asked.source) == expected
 
