@@ -1,7 +1,8 @@
 """What context from the repository does to completions: quality with it and without, and its cost.
 
-    python -m benchmarks.retrieval_completions --cache FOLDER --work FOLDER
-    python -m benchmarks.retrieval_completions --work FOLDER --report
+    python -m benchmarks.retrieval_completions --cache FOLDER --work FOLDER --kinds symbol --unseen --count 1300
+    python -m benchmarks.retrieval_completions --cache FOLDER --work FOLDER --kinds in_file --count 50
+    python -m benchmarks.retrieval_completions --work FOLDER --unseen --report
 
 The tasks are those of ``benchmarks.retrieval_tasks`` in the middle of a line: some use a name of
 another file, some need none. A line is kept for every finished task and variant, so that a run can
@@ -36,6 +37,8 @@ from models.registry import DEFAULT_MODEL
 NOTES = (
     "Requests are those of an editor whose user asked; what is compared is the first line, with the "
     "rest of the line that stood there. similarity is 0 to 100, as RepoBench counts it.",
+    "symbol: the first use of another file's name in a file (XF-F of RepoBench) where only unseen "
+    "symbols were chosen: the line holds a name that stands in other files and not in its own.",
     "Every request computes its whole prompt anew, so total_ms is that of a cold document; in an "
     "editor most of the prompt is cached. Other work may have shared the machine.",
     "tenth_N: the tasks in ten parts by the score of the most similar chunk, as a share of the "
@@ -55,7 +58,7 @@ def main() -> None:
     tasks = [
         task
         for task in retrieval_tasks(arguments.cache, arguments.seed, arguments.count)
-        if task.kind in arguments.kinds and (task.unseen or not arguments.unseen)
+        if _is_chosen(arguments, task.kind, bool(task.unseen))
     ]
     missing = missing_of(tasks, arguments.chosen, arguments.work, arguments.prompt_tokens)
     if not missing:
@@ -107,7 +110,7 @@ def report(arguments: argparse.Namespace, num_threads: int) -> None:
         row
         for variant in arguments.chosen
         for row in read_rows(rows_path(arguments.work, variant.name, arguments.prompt_tokens))
-        if row.kind in arguments.kinds
+        if _is_chosen(arguments, row.kind, row.num_unseen > 0)
     ]
     for line in table_of(rows):
         print(line)
@@ -124,10 +127,17 @@ def report(arguments: argparse.Namespace, num_threads: int) -> None:
             "max_num_prompt_tokens": arguments.prompt_tokens,
             "max_num_new_tokens": MAX_NUM_NEW_TOKENS,
             "variants": {variant.name: variant.what for variant in arguments.chosen},
+            "only_unseen_symbols": arguments.unseen,
             "packages": sorted({row.package for row in rows}),
         },
         notes=NOTES,
     )
+
+
+def _is_chosen(arguments: argparse.Namespace, kind: str, has_unseen: bool) -> bool:
+    if kind == TaskKind.SYMBOL and arguments.unseen and not has_unseen:
+        return False
+    return kind in arguments.kinds
 
 
 def _parse() -> argparse.Namespace:
@@ -138,7 +148,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--unseen",
         action="store_true",
-        help="only what holds a name that stands in other files and not in its own",
+        help="of the places before a name, only those whose line holds one that its file lacks",
     )
     parser.add_argument(
         "--rules",
