@@ -146,10 +146,13 @@ class DraftPlanner:
         return pays
 
     def _best_size(self, probabilities: Sequence[float], num_rows: int) -> int:
-        best, best_time, num_tokens = 0, self._costs.of(num_rows), 1.0
+        # Rows that are computed anyway cost the drafts nothing: counted as the one row of a step,
+        # else a long prompt would make drafts look cheap.
+        spent = self._costs.of(num_rows) - 1.0
+        best, best_time, num_tokens = 0, 1.0, 1.0
         for size, probability in enumerate(probabilities, start=1):
             num_tokens += probability
-            time = self._costs.of(num_rows + size) / num_tokens
+            time = (self._costs.of(num_rows + size) - spent) / num_tokens
             if time < best_time:
                 best, best_time = size, time
         return best

@@ -69,6 +69,13 @@ def test_nothing_is_drafted_where_nothing_pays() -> None:
     assert len(plan(Table({}, [(7, 0)]), costs=dear)) == 0  # 1.9 tokens for twice the time
 
 
+def test_behind_a_long_prompt_drafts_have_to_pay_as_well() -> None:
+    costs = PassCosts({1: 1.0, 2: 1.2, 64: 13.6})  # each row a fifth
+    unlikely = Table({}, [(7, 3)])
+    planner = DraftPlanner([unlikely], AcceptanceEstimates(), costs)
+    assert len(planner.plan(HERE, 8, lambda _: False, num_rows=30)) == 0
+
+
 def test_nothing_is_drafted_behind_the_last_token_that_may_come() -> None:
     assert paths(plan(Table({}, [(7, 0)]), max_depth=2)) == [(7,), (7, 7)]
     assert len(plan(Table({}, [(7, 0)]), max_depth=0)) == 0
