@@ -14,6 +14,7 @@ from completion.service import CompletionService
 from lsp_server.settings import ModelSettings, Settings
 from models.loader import LoadedModel, default_cache_dir, load_model
 from models.progress import ProgressCallback, ignore_progress
+from models.threads import in_own_thread
 from retrieval.workspaces import Workspaces
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def build_service(
         models.errors.ModelError: A model is unknown, broken, cannot be had, or does not fit.
         completion.errors.CompletionError: The two models do not go together, or the prompt is too long.
     """
+    return in_own_thread(lambda: _build(settings, progress, workspaces))
+
+
+def _build(
+    settings: Settings, progress: ProgressCallback, workspaces: Workspaces | None
+) -> CompletionService:
     _use_threads(settings.model.num_threads)
     model = _load(settings.model.name, settings.model, progress)
     drafting = settings.engine.draft_model

@@ -29,6 +29,7 @@ from models.sources.directory import DirectorySource
 from models.sources.gguf import GGUFSource
 from models.sources.packaged import fetch_packaged, gguf_path, has_whole_file
 from models.sources.source import WeightSource
+from models.threads import in_own_thread
 from models.tokenizer import Tokenizer
 
 
@@ -69,20 +70,17 @@ def load_model(
     Raises:
         ModelError: Its subclass says what was wrong and the message what to do.
     """
-    chosen_device = choose_device(device)
-    chosen_precision = choose_precision(precision, chosen_device)
-    report = progress or ignore_progress
-    folder = cache_dir or default_cache_dir()
-    source = find_source(name_or_path, folder, report, allow_network=allow_network)
-    if source.is_float and chosen_precision in (Precision.BF16, Precision.FLOAT32):
-        return _load_directly(source, chosen_device, chosen_precision, compile_elementwise)
-    stored = ensure_checkpoint(source, folder, chosen_precision, report)
-    try:
-        return _load_stored(stored, chosen_device, compile_elementwise)
-    except CorruptWeightsError:
-        # The sizes were right and the content is not; the source still is, so make it again once.
-        stored = ensure_checkpoint(source, folder, chosen_precision, report, renew=True)
-        return _load_stored(stored, chosen_device, compile_elementwise)
+    return in_own_thread(
+        lambda: _load(
+            name_or_path,
+            device,
+            precision,
+            cache_dir or default_cache_dir(),
+            progress or ignore_progress,
+            allow_network=allow_network,
+            compile_elementwise=compile_elementwise,
+        )
+    )
 
 
 def pull(
@@ -260,6 +258,30 @@ class _PackagedSource(GGUFSource):
                     f"`fimble models pull {self._model.name}`"
                 )
             fetch_packaged(self._model, self._folder, self._progress)
+
+
+def _load(
+    name_or_path: str | Path,
+    device: str,
+    precision: str,
+    cache_dir: Path,
+    progress: ProgressCallback,
+    *,
+    allow_network: bool,
+    compile_elementwise: bool,
+) -> LoadedModel:
+    chosen_device = choose_device(device)
+    chosen_precision = choose_precision(precision, chosen_device)
+    source = find_source(name_or_path, cache_dir, progress, allow_network=allow_network)
+    if source.is_float and chosen_precision in (Precision.BF16, Precision.FLOAT32):
+        return _load_directly(source, chosen_device, chosen_precision, compile_elementwise)
+    stored = ensure_checkpoint(source, cache_dir, chosen_precision, progress)
+    try:
+        return _load_stored(stored, chosen_device, compile_elementwise)
+    except CorruptWeightsError:
+        # The sizes were right and the content is not; the source still is, so make it again once.
+        stored = ensure_checkpoint(source, cache_dir, chosen_precision, progress, renew=True)
+        return _load_stored(stored, chosen_device, compile_elementwise)
 
 
 def _load_stored(
