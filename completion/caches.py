@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from completion.config import CompletionConfig, EngineConfig
-from completion.dynamic.controller import STOP, LineJudge, find_judge
+from completion.dynamic.controller import LineJudge, find_judge
 from completion.generation import Generator
 from completion.kept_sessions import KeptSessions
 from completion.prompt import PromptBuilder
@@ -28,7 +28,6 @@ from models.errors import PoolFullError
 from models.loader import LoadedModel
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
-from models.trained import find_trained
 
 HEAD_TOKENS = 1024  # for heads of prompts, common to the documents of a repository
 DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
@@ -120,10 +119,8 @@ def build_caches(
 
 
 def _judge(model: LoadedModel, config: EngineConfig) -> LineJudge | None:
-    path = find_trained(model.fingerprint, STOP, config.trained_folder)
-    if path is None:
-        return None
-    return find_judge(path.parent, model.fingerprint, config.min_confidence)
+    thresholds = config.min_confidence, config.min_block_confidence
+    return find_judge(config.trained_folder, model.fingerprint, *thresholds)
 
 
 def _exit_loading(

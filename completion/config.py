@@ -57,8 +57,8 @@ class EngineConfig:
     ``chunk_tokens`` of context chunks are kept for all documents; 0 keeps none. ``around_tokens`` of
     each document are computed at rest, for a cursor that jumps out of the prompt; 0 computes none.
     ``draft_sources`` are the names of those that may draft. What passes cost is measured once and kept
-    in ``calibration_folder``; None goes by what is assumed. What
-    drafts are learnt from is kept in ``draft_folder``; None forgets it.
+    in ``calibration_folder``; None goes by what is assumed. What drafts are learnt from is kept in
+    ``draft_folder``; None forgets it.
     What was trained for the model may lie in ``trained_folder``, else in the one that comes with fimble.
     Lines less likely to be right than ``min_confidence`` are given up, and nothing follows a first
     line below ``min_block_confidence``, unless asked for explicitly; with 0 for the former, neither.
@@ -77,7 +77,7 @@ class EngineConfig:
     draft_sources: frozenset[str] = DRAFT_SOURCES
     trained_folder: Path | None = None
     min_confidence: float = MIN_CONFIDENCE
-    min_block_confidence: float = 0.15
+    min_block_confidence: float = 0.0  # off: what it costs was seen on too few blocks
     snapshot_folder: Path | None = None
     snapshot_mb: int = 1024
     prefetch_after_acceptance: bool = True

@@ -24,6 +24,7 @@ class DraftHistory:
         self._text: str | None = None
         self._outputs: deque[tuple[str, int]] = deque(maxlen=_NUM_OUTPUTS)  # newest first
         self._deleted: deque[str] = deque(maxlen=_NUM_DELETED)
+        self._encoded: dict[str, list[int]] = {}  # those of the last request: most come again
 
     def note_text(self, text: str) -> None:
         """Take in the document as it is now; what has gone since the last time is remembered."""
@@ -47,6 +48,9 @@ class DraftHistory:
         ``healed`` is the end of its prefix that the output begins with, ``forced`` what follows.
         """
         begin = healed + forced
+        texts = [*self._deleted, *(text[start:] for text, start in self._outputs)]
+        known = self._encoded
+        self._encoded = {text: known.get(text) or tokenizer.encode(text) for text in texts}
         continued = [rest for rest in map(self._rest_of(request), self._outputs) if rest]
         return DraftMaterial(
             forced=tokenizer.encode(begin) if begin else (),
@@ -55,10 +59,7 @@ class DraftHistory:
                 for rest in dict.fromkeys(continued)
                 if rest.startswith(forced)
             ],
-            copied=[
-                tokenizer.encode(text)
-                for text in (*self._deleted, *(text[start:] for text, start in self._outputs))
-            ],
+            copied=[self._encoded[text] for text in texts],
             workspace=request.document.workspace,
         )
 

@@ -92,7 +92,7 @@ class DecodingSteps:
         self._state = self._states[1 + at]
         draft = self._tree.child(at, token_id)
         if self._drafter is not None:
-            self._drafter.note_choice(self._tree, at, token_id, draft)
+            self._drafter.note_choice(self._tree, at, token_id, was_drafted=draft is not None)
         if draft is None:
             self.settle()
             return self._run([token_id])

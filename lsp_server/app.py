@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,7 @@ import torch
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.repository_context import RepositoryContext
 from completion.service import CompletionService
+from lsp_server.cache_folder import cache_folder
 from lsp_server.settings import ModelSettings, Settings
 from models.loader import LoadedModel, default_cache_dir, load_model
 from models.progress import ProgressCallback, ignore_progress
@@ -80,7 +80,7 @@ def _load(name: str, wanted: ModelSettings, progress: ProgressCallback) -> Loade
         name,
         device=wanted.device,
         precision=wanted.precision,
-        cache_dir=_cache_dir(wanted),
+        cache_dir=cache_folder(wanted),
         progress=progress,
         allow_network=not wanted.offline,
         compile_elementwise=wanted.compile,
@@ -95,11 +95,6 @@ def _use_threads(num_threads: int) -> None:
     chosen = num_threads or _DEFAULT_NUM_THREADS
     if torch.get_num_threads() != chosen:  # saying what is so already has side effects on MKL
         torch.set_num_threads(chosen)
-
-
-def _cache_dir(settings: ModelSettings) -> Path:
-    """Return where weights and what was trained for them are kept."""
-    return Path(settings.cache_dir).expanduser() if settings.cache_dir else default_cache_dir()
 
 
 def _config(settings: Settings) -> CompletionConfig:
@@ -124,7 +119,7 @@ def _config(settings: Settings) -> CompletionConfig:
             # Not beside the weights: their folder may be shared between users.
             calibration_folder=default_cache_dir() / "calibration",
             draft_folder=default_cache_dir() / "drafts",
-            trained_folder=_cache_dir(settings.model) / "trained",
+            trained_folder=cache_folder(settings.model) / "trained",
             snapshot_folder=default_cache_dir() / "sessions" if engine.snapshots else None,
             snapshot_mb=engine.snapshot_mb,
             max_new_tokens=settings.completion.max_new_tokens,

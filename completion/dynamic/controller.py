@@ -20,7 +20,7 @@ from torch import Tensor
 from completion.dynamic.features import NAMES, LineFeatures, LinePlace, trace_token
 from completion.types import FinishReason
 from models.errors import CorruptWeightsError, ModelError, UnsupportedModelError
-from models.trained import TrainedFile, read_trained, trained_path, write_trained
+from models.trained import TrainedFile, find_trained, read_trained, trained_path, write_trained
 
 logger = logging.getLogger(__name__)
 
@@ -177,13 +177,17 @@ def read_controller(folder: Path, fingerprint: str) -> StopController:
 
 
 def find_judge(
-    folder: Path, fingerprint: str, min_confidence: float, min_block_confidence: float = 0.0
+    folder: Path | None, fingerprint: str, min_confidence: float, min_block_confidence: float = 0.0
 ) -> LineJudge | None:
-    """Return the judge for the model ``fingerprint``, None if nobody trained one that can be used."""
-    if not trained_path(folder, fingerprint, STOP).is_file():
+    """Return the judge for the model ``fingerprint``, None if nobody trained one that can be used.
+
+    One in ``folder`` goes before the one that comes with fimble.
+    """
+    path = find_trained(fingerprint, STOP, folder)
+    if path is None:
         return None
     try:
-        controller = read_controller(folder, fingerprint)
+        controller = read_controller(path.parent, fingerprint)
         return LineJudge(controller, min_confidence, min_block_confidence)
     except ModelError as error:
         logger.warning("suggestions are not judged while they are written: %s", error)

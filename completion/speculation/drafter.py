@@ -8,7 +8,7 @@ prompt ──▶ sources of the request: forced text, earlier suggestions, text 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -56,11 +56,10 @@ class DraftLimits:
 
 @dataclass(slots=True)
 class DraftCounts:
-    """Drafts verified and accepted so far, accepted ones also by source."""
+    """Drafts verified and accepted so far."""
 
     num_drafted: int = 0
     num_accepted: int = 0
-    by_source: dict[str, int] = field(default_factory=dict)
 
 
 class Drafter:
@@ -125,16 +124,10 @@ class RequestDrafter:
         """Draft with ``output`` as well, while the text follows it."""
         self._expected.add(output)
 
-    def note_choice(self, tree: DraftTree, draft: int, token_id: int, accepted: int | None) -> None:
-        """Take in that ``token_id`` was chosen behind ``draft`` of ``tree``, -1 for its place.
-
-        ``accepted`` is the draft that this was, if it was one.
-        """
+    def note_choice(self, tree: DraftTree, draft: int, token_id: int, *, was_drafted: bool) -> None:
+        """Take in that ``token_id`` was chosen behind ``draft`` of ``tree``, -1 for its place."""
         self._estimates.note(tree.proposals.get(draft, {}), token_id)
-        if accepted is not None:
-            self.counts.num_accepted += 1
-            for name in {name for name, _ in tree.evidence[accepted]}:
-                self.counts.by_source[name] = self.counts.by_source.get(name, 0) + 1
+        self.counts.num_accepted += was_drafted
 
     def learn(self, text: Sequence[int], tree: DraftTree, logits: Tensor) -> None:
         """Take in the ``logits`` of a pass, [1 + num_drafts, vocab_size].

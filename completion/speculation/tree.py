@@ -23,7 +23,7 @@ MAX_NUM_DRAFTS = 31  # with the token that is already certain: the largest pass 
 _MIN_PROBABILITY = 0.02  # of a path: below, asking the sources costs more than it can bring
 
 Proposals = dict[int, list[Evidence]]  # by token
-_Entry = tuple[float, int, int, int, list[Evidence]]  # path, order, parent, token, evidence
+_Entry = tuple[float, int, int, int]  # the path's probability, order, parent, token
 
 
 @dataclass(slots=True)
@@ -38,7 +38,6 @@ class DraftTree:
     token_ids: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
-    evidence: list[list[Evidence]] = field(default_factory=list)
     proposals: dict[int, Proposals] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -53,7 +52,7 @@ class DraftTree:
 
     def cut(self, num_drafts: int) -> None:
         """Keep the first ``num_drafts``."""
-        for column in (self.token_ids, self.parents, self.probabilities, self.evidence):
+        for column in (self.token_ids, self.parents, self.probabilities):
             del column[num_drafts:]
         self.proposals = {
             draft: found for draft, found in self.proposals.items() if draft < num_drafts
@@ -92,12 +91,11 @@ class DraftPlanner:
         depths = {-1: 0}
         self._expand(tree, -1, 1.0, place, heap, is_last)
         while heap and len(tree) < MAX_NUM_DRAFTS:
-            negative, _, parent, token_id, evidence = heapq.heappop(heap)
+            negative, _, parent, token_id = heapq.heappop(heap)
             draft = len(tree)
             tree.token_ids.append(token_id)
             tree.parents.append(parent)
             tree.probabilities.append(-negative)
-            tree.evidence.append(evidence)
             depths[draft] = depths[parent] + 1
             places[draft] = places[parent].behind(token_id)
             if depths[draft] < max_depth:
@@ -123,7 +121,7 @@ class DraftPlanner:
         scale = probability / max(1.0, sum(shares.values()))
         for token_id, share in shares.items():
             if share * scale >= _MIN_PROBABILITY and not is_last(token_id):
-                entry = (-share * scale, next(self._order), draft, token_id, found[token_id])
+                entry = (-share * scale, next(self._order), draft, token_id)
                 heapq.heappush(heap, entry)
 
     def _proposals(self, place: DraftPlace, probability: float) -> Proposals:

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from lsp_server import version
+from lsp_server.cache_folder import cache_folder
 from lsp_server.commands.flags import add_log_flags, add_model_flags, resolve_settings
 from lsp_server.settings import Settings
 from retrieval.languages import GRAMMARS, load_grammar
@@ -178,15 +179,8 @@ def _git() -> Check:
     return Check("git", Status.OK, "found")
 
 
-def _cache_dir(settings: Settings) -> Path:
-    from models.loader import default_cache_dir
-
-    chosen = settings.model.cache_dir
-    return Path(chosen).expanduser() if chosen else default_cache_dir()
-
-
 def _disk(settings: Settings) -> Check:
-    folder = _cache_dir(settings)
+    folder = cache_folder(settings.model)
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free_gb = shutil.disk_usage(existing).free / _GB
     detail = f"{free_gb:.1f} GB free in {folder}"
@@ -206,7 +200,7 @@ def _model(settings: Settings) -> Check:
     from models.errors import ModelError
     from models.progress import ignore_progress
 
-    name, folder = settings.model.name, _cache_dir(settings)
+    name, folder = settings.model.name, cache_folder(settings.model)
     try:
         device = loader.choose_device(settings.model.device)
         precision = loader.choose_precision(settings.model.precision, device)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from lsp_server.cache_folder import cache_folder
 from lsp_server.commands.flags import add_log_flags, add_setting, resolve_settings
 from lsp_server.errors import BadInputError
 from lsp_server.progress_bar import ProgressPrinter
@@ -99,17 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
     }
     settings = resolve_settings(arguments).model
     try:
-        return actions[arguments.action](arguments, settings, _cache_dir(settings))
+        return actions[arguments.action](arguments, settings, cache_folder(settings))
     except UnknownModelError as error:
         raise BadInputError(str(error)) from error
-
-
-def _cache_dir(settings: ModelSettings) -> Path:
-    if settings.cache_dir:
-        return Path(settings.cache_dir).expanduser()
-    from models.loader import default_cache_dir  # loads torch
-
-    return default_cache_dir()
 
 
 def _list(arguments: argparse.Namespace, _: ModelSettings, cache_dir: Path) -> int:

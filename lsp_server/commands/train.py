@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from lsp_server.cache_folder import cache_folder
 from lsp_server.commands.flags import add_log_flags, add_setting, resolve_settings
 from lsp_server.errors import BadInputError
 from lsp_server.progress_bar import ProgressPrinter
@@ -56,10 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from completion.training.exit_training import train_exit  # loads torch
     from completion.training.stop_training import train_stop
-    from models.loader import default_cache_dir, load_model
+    from models.loader import load_model
 
     settings = resolve_settings(arguments).model
-    cache_dir = Path(settings.cache_dir).expanduser() if settings.cache_dir else default_cache_dir()
+    cache_dir = cache_folder(settings)
     trainers = {"exit": train_exit, "stop": train_stop}
     with ProgressPrinter(sys.stderr) as printer:
         try:

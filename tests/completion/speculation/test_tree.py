@@ -90,7 +90,7 @@ def test_sources_that_agree_make_one_draft_that_both_are_judged_by() -> None:
     tree = plan(Table({}, [(7, 1)], "one"), Table({}, [(7, 0)], "other"))
     assert paths(tree)[0] == (7,)
     assert tree.probabilities[0] == pytest.approx(0.9)
-    assert tree.evidence[0] == [("one", 1), ("other", 0)]
+    assert tree.proposals[-1][7] == [("one", 1), ("other", 0)]
 
 
 def test_probabilities_of_one_place_never_add_up_to_more_than_one() -> None:
