@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
@@ -17,6 +18,15 @@ from models.layout import canonical_tensors
 from models.loader import LoadedModel
 from models.quantize import Precision
 from models.tokenizer import Tokenizer
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small networks only lose by more, and other work may need the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Ask(Protocol):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.service import CompletionService
@@ -27,14 +26,6 @@ CONFIG = CompletionConfig(
 )
 TEXT = "def f(a, b):\n    total = a\n    \n    return total\n\n\n" * 3
 OFFSET = TEXT.index("    \n") + 4
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

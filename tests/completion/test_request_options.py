@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-import torch
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.context import ContextRoom, NoContext
@@ -45,14 +44,6 @@ class OneChunk(NoContext):
     def chunks(self, request: CompletionRequest, room: ContextRoom) -> Sequence[ContextChunk]:
         self.requests.append(request)
         return [ContextChunk("b.py", 1, 2, "limit = 10\nstep = 2\n", 1.0, "test")]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from completion import kept_sessions
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
@@ -46,14 +45,6 @@ OFFSET = 4 * len(FUNCTION) + FUNCTION.index("    \n") + 4
 ABOVE = TextEdit(8, 8, "first, ")
 
 MakeService = Callable[..., CompletionService]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

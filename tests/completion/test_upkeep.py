@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-import torch
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.scheduler import Priority
@@ -45,14 +44,6 @@ FUNCTION = "def f(a, b):\n    total = a\n    \n    return total\n\n\n"
 TEXT = FUNCTION * 6
 OFFSET = 4 * len(FUNCTION) + FUNCTION.index("    \n") + 4
 ABOVE = TextEdit(8, 8, "first, ")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

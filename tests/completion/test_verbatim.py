@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,14 +23,6 @@ from completion.verbatim import VerbatimMonitor
 from models.loader import LoadedModel
 
 TEXT = "def f(a, b):\n    total = "
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def num_threads_of_a_service(monkeypatch: pytest.MonkeyPatch, num_threads: int) 
 def test_a_chosen_number_of_threads_counts_for_one_model_and_not_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    default = app._DEFAULT_NUM_THREADS  # other tests may have set those of this thread
+    default = torch.get_num_threads()
     assert num_threads_of_a_service(monkeypatch, default + 1) == default + 1
     assert num_threads_of_a_service(monkeypatch, 0) == default
 

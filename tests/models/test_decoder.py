@@ -135,14 +135,6 @@ def run_chunks(decoder: Decoder, token_ids: list[int], sizes: list[int]) -> Tens
     return torch.cat(rows)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def random_tokens(count: int, seed: int = 0) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, SMALL["vocab_size"], (count,), generator=generator).tolist()

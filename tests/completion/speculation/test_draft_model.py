@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -47,14 +47,6 @@ NUM_TOKENS = 24
 CONFIG = DraftModelConfig(CAPACITY, NUM_DOCUMENTS, MAX_NUM_WAITING, cost=0.01)
 FREE_ROWS = PassCosts({1: 1.0, 32: 1.01})
 VOCABULARY = 60  # of prompts: tokens of text
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def prompt(seed: int, num_tokens: int = 80) -> list[int]:

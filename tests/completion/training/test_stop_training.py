@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from completion.dynamic.features import LinePlace, TokenTrace
 from completion.strategy import Scope, choose_strategy
@@ -33,14 +31,6 @@ SOURCE = "".join(
     f"def function_{at}(first, second):\n    value = call(first, {at})\n    return value\n\n\n"
     for at in range(12)
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
