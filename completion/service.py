@@ -329,8 +329,11 @@ class CompletionService:
     ) -> None:
         """Have later requests draft from what was shown to the model, and from what it wrote."""
         session.drafts.note_output(request, found.candidates[0].text)
-        lasting = self._caches.drafter.lasting
-        lasting.learn_text(request.document.workspace, prompt.token_ids)
+        if (
+            request.use_speculation
+        ):  # what is learnt is kept on disk: not for those who switched it off
+            lasting = self._caches.drafter.lasting
+            lasting.learn_text(request.document.workspace, prompt.token_ids)
 
     def _retrieve(
         self, request: CompletionRequest, windows: StickyWindows
