@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.speculation_rows import MERGED, PLAIN, Measured
 from benchmarks.speculation_tasks import MAX_NUM_TOKENS, Question, SpeculationTask
 from completion.config import DRAFT_SOURCES, CompletionConfig, EngineConfig, PromptConfig
+from completion.scheduler import EngineThread
 from completion.service import CompletionService
 from completion.types import (
     CancellationToken,
@@ -84,10 +85,12 @@ class BenchSettings:
             ),
         )
 
-    def service(self, model: LoadedModel, variant: Variant) -> CompletionService:
-        """Return a new service, with the draft model if ``variant`` uses one."""
+    def service(
+        self, model: LoadedModel, variant: Variant, engine: EngineThread
+    ) -> CompletionService:
+        """Return a new service on ``engine``, with the draft model if ``variant`` uses one."""
         draft = self.draft if DRAFT_MODEL in variant.sources else None
-        return CompletionService(model, self.config(variant), None, draft)
+        return CompletionService(model, self.config(variant), None, draft, engine)
 
 
 @dataclass(slots=True)
@@ -142,8 +145,9 @@ class SpeculationBench:
         self._has_draft_model = settings.draft is not None
         self._variants = {variant.name: variant for variant in variants}
         self._services: dict[str, CompletionService] = {}
+        engine = EngineThread()  # more threads than processors would slow each other
         for variant in variants:
-            service = settings.service(model, variant)
+            service = settings.service(model, variant, engine)
             self._services[variant.name] = service
             wait_idle(service)
         if not any(settings.calibration_folder.glob("*.json")):

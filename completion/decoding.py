@@ -23,6 +23,7 @@ from completion.indentation import IndentationGuard
 from completion.sampling import SamplingParams, choose, log_probability, restrict
 from completion.stopping import StopReason
 from completion.types import Deadline, FinishReason, TokenLogprob
+from models.likeliest import likeliest
 from models.tokenizer import StreamDecoder, Tokenizer
 
 BRANCH_STEPS = 8  # an alternative that differs later is hardly another suggestion
@@ -282,13 +283,13 @@ class DecodingRun:
         return np.concatenate([guarded, np.array(stops, dtype=np.int64)])
 
     def _likeliest(self, logits: Tensor, count: int) -> tuple[tuple[str, float], ...]:
-        values, token_ids = torch.topk(logits.float().log_softmax(-1), count)
+        values, token_ids = likeliest(logits.float().log_softmax(-1), count)
         spelled = (self._tokenizer.token_bytes(token_id) for token_id in token_ids.tolist())
         texts = (text.decode(errors="replace") for text in spelled)
         return tuple(zip(texts, values.tolist(), strict=True))
 
     def _note_branches(self, logits: Tensor, chosen: int, branches: BranchQueue) -> None:
-        values, token_ids = torch.topk(logits.log_softmax(-1), BRANCH_WIDTH + 1)
+        values, token_ids = likeliest(logits.log_softmax(-1), BRANCH_WIDTH + 1)
         for logprob, token_id in zip(values.tolist(), token_ids.tolist(), strict=True):
             if token_id != chosen and math.isfinite(logprob):
                 ids, logprobs = (*self._token_ids, token_id), (*self._logprobs, logprob)

@@ -72,8 +72,12 @@ class CompletionService:
         config: CompletionConfig | None = None,
         context: ContextProvider | None = None,
         draft: LoadedModel | None = None,
+        engine: EngineThread | None = None,
     ) -> None:
         """Start the engine thread for ``model``, which must be loaded; ``draft`` drafts for it.
+
+        Services that are never busy at once may share an ``engine``: a second thread's computing
+        slows that of the first (decision 014). The first one to be closed ends it.
 
         Raises:
             PromptTooLongError: The configured prompt and text exceed the model's context.
@@ -88,7 +92,7 @@ class CompletionService:
         self._caches = build_caches(model, self._config, self._prompts, self._when_idle, draft)
         self._cache = SuggestionCache()
         self._syntax = SyntaxCache()
-        self._engine = EngineThread()
+        self._engine = engine or EngineThread()
         self._running = RunningGenerations()
         self._prefetching = Prefetching(self.lookup, self._submit_ahead, self._cache)
         self._upkeep = CacheUpkeep(self._engine, self._caches, self._prompts, self._config.engine)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from completion.brackets import OPENERS, depth, ends_inside_string, scan_brackets
 from completion.cursor import CursorContext
+from models.likeliest import likeliest
 
 NAMES = (
     "is_blank_left",
@@ -122,7 +122,7 @@ def trace_token(
     """
     log_probabilities = logits.float().log_softmax(-1)
     entropy = -(log_probabilities.exp() * log_probabilities).nansum()
-    first, second = torch.topk(log_probabilities, 2).values.tolist()
+    first, second = likeliest(log_probabilities, 2)[0].tolist()
     return TokenTrace(
         logprob=max(logprob, _MIN_LOGPROB),
         entropy=float(entropy),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from completion.speculation.source import Proposal
+from models.likeliest import likeliest
 
 _EDGES = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 GRADES = (
@@ -25,7 +26,7 @@ GRADES = (
 
 def graded(logits: Tensor, num_proposals: int) -> list[Proposal]:
     """Return the likeliest tokens of ``logits`` [vocab_size], graded by probability."""
-    values, token_ids = torch.topk(torch.softmax(logits.float(), -1), num_proposals)
+    values, token_ids = likeliest(torch.softmax(logits.float(), -1), num_proposals)
     return [
         Proposal(token_id, bisect_right(_EDGES, probability))
         for token_id, probability in zip(token_ids.tolist(), values.tolist(), strict=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from completion.speculation.copied import CopiedText
@@ -26,6 +25,7 @@ from completion.speculation.source import (
     VerifiedPass,
 )
 from completion.speculation.tree import DraftPlanner, DraftTree
+from models.likeliest import likeliest
 
 _NUM_LIKELIEST = 8  # tokens behind each row that sources learn from
 
@@ -116,7 +116,8 @@ class RequestDrafter:
         tail = (*self._tail, *output)[-MAX_NUM_TAIL_TOKENS:]
         left = self._limits.max_num_tokens - len(output) - 1
         place = DraftPlace(tuple(tail), tuple(output))
-        tree = self._planner.plan(place, left, self._limits.is_last, num_rows)
+        num_context = len(self._cache.prompt_ids) + len(output)
+        tree = self._planner.plan(place, left, self._limits.is_last, num_rows, num_context)
         self.counts.num_drafted += len(tree)
         return tree
 
@@ -142,7 +143,7 @@ class RequestDrafter:
             text[-2] if len(text) > 1 else None,
             *(token_ids[at + 1] for at in tree.parents),
         ]
-        likeliest = torch.topk(logits, _NUM_LIKELIEST).indices.cpu().numpy()
-        verified = VerifiedPass(token_ids, contexts, likeliest)
+        found = likeliest(logits, _NUM_LIKELIEST)[1].cpu().numpy()
+        verified = VerifiedPass(token_ids, contexts, found)
         for source in sources:
             source.learn(verified)

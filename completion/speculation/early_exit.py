@@ -98,10 +98,14 @@ def load_early_exit(
 
 
 def exit_cost(config: ModelConfig, head: ExitHead) -> float:
-    """Return what a proposal costs, as a share of a pass: by the numbers that are read for it."""
+    """Return what a proposal costs, as a share of a pass: by the numbers that are read for it.
+
+    Twice their share, as the few of a proposal do not hide what each operation costs besides: 2.9 ms
+    of a pass of 20.
+    """
     hidden = config.hidden_size
     num_heads = config.num_heads + 2 * config.num_kv_heads
     attention = hidden * config.head_dim * (num_heads + config.num_heads)
     layer = attention + (3 if config.gated_mlp else 2) * hidden * config.intermediate_size
     whole = config.num_layers * layer + config.vocab_size * hidden
-    return (head.layer * layer + head.num_weights) / whole
+    return 2 * (head.layer * layer + head.num_weights) / whole

@@ -20,7 +20,7 @@ from completion.speculation.estimates import AcceptanceEstimates, Evidence
 from completion.speculation.source import DraftPlace, DraftSource
 
 MAX_NUM_DRAFTS = 31  # with the token that is already certain: the largest pass that is measured
-_MIN_PROBABILITY = 0.02  # of a path: below, asking the sources costs more than it can bring
+_MIN_PROBABILITY = 0.04  # of a path: below, asking the sources costs more than it can bring
 
 Proposals = dict[int, list[Evidence]]  # by token
 _Entry = tuple[float, int, int, int]  # the path's probability, order, parent, token
@@ -32,7 +32,7 @@ class DraftTree:
 
     ``parents`` are indices of drafts, -1 for the place itself. ``probabilities`` are those of the
     paths. ``proposals`` has all that was proposed behind a draft, key -1 for the place itself, also
-    what did not become a draft.
+    what did not become a draft, but for tokens that would end the text.
     """
 
     token_ids: list[int] = field(default_factory=list)
@@ -73,7 +73,12 @@ class DraftPlanner:
             estimates.add(source)
 
     def plan(
-        self, place: DraftPlace, max_depth: int, is_last: Callable[[int], bool], num_rows: int = 1
+        self,
+        place: DraftPlace,
+        max_depth: int,
+        is_last: Callable[[int], bool],
+        num_rows: int = 1,
+        num_context: int = 0,
     ) -> DraftTree:
         """Return the drafts behind ``place`` that pay for their rows.
 
@@ -82,6 +87,7 @@ class DraftPlanner:
             max_depth: How many tokens may follow at most.
             is_last: Whether a token ends the text: nothing behind it is needed, so it is no draft.
             num_rows: How many rows the pass has without drafts.
+            num_context: How many tokens stand in front of them.
         """
         tree = DraftTree()
         if max_depth <= 0:
@@ -100,7 +106,7 @@ class DraftPlanner:
             places[draft] = places[parent].behind(token_id)
             if depths[draft] < max_depth:
                 self._expand(tree, draft, -negative, places[draft], heap, is_last)
-        tree.cut(self._best_size(tree.probabilities, num_rows))
+        tree.cut(self._best_size(tree.probabilities, num_rows, num_context))
         return tree
 
     def _expand(
@@ -112,7 +118,10 @@ class DraftPlanner:
         heap: list[_Entry],
         is_last: Callable[[int], bool],
     ) -> None:
-        found = self._proposals(place, probability)
+        proposed = self._proposals(place, probability)
+        # A source that foresees the end is right and saves nothing: its drafts would seem likelier
+        # than they are where the text ends.
+        found = {token_id: by for token_id, by in proposed.items() if not is_last(token_id)}
         tree.proposals[draft] = found
         shares = {
             token_id: self._estimates.probability(evidence) for token_id, evidence in found.items()
@@ -120,7 +129,7 @@ class DraftPlanner:
         # Sources overlap, so what they say of one place may add up to more than is possible.
         scale = probability / max(1.0, sum(shares.values()))
         for token_id, share in shares.items():
-            if share * scale >= _MIN_PROBABILITY and not is_last(token_id):
+            if share * scale >= _MIN_PROBABILITY:
                 entry = (-share * scale, next(self._order), draft, token_id)
                 heapq.heappush(heap, entry)
 
@@ -143,14 +152,14 @@ class DraftPlanner:
             self._estimates.note_unasked(source)
         return pays
 
-    def _best_size(self, probabilities: Sequence[float], num_rows: int) -> int:
+    def _best_size(self, probabilities: Sequence[float], num_rows: int, num_context: int) -> int:
         # Rows that are computed anyway cost the drafts nothing: counted as the one row of a step,
         # else a long prompt would make drafts look cheap.
-        spent = self._costs.of(num_rows) - 1.0
+        spent = self._costs.of(num_rows, num_context) - 1.0
         best, best_time, num_tokens = 0, 1.0, 1.0
         for size, probability in enumerate(probabilities, start=1):
             num_tokens += probability
-            time = (self._costs.of(num_rows + size) - spent) / num_tokens
+            time = (self._costs.of(num_rows + size, num_context) - spent) / num_tokens
             if time < best_time:
                 best, best_time = size, time
         return best

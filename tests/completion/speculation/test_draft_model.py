@@ -45,7 +45,7 @@ NUM_DOCUMENTS = 2
 MAX_NUM_WAITING = 24
 NUM_TOKENS = 24
 CONFIG = DraftModelConfig(CAPACITY, NUM_DOCUMENTS, MAX_NUM_WAITING, cost=0.01)
-FREE_ROWS = PassCosts({1: 1.0, 32: 1.01})
+FREE_ROWS = PassCosts({512: {1: 1.0, 32: 1.01}})
 VOCABULARY = 60  # of prompts: tokens of text
 
 

@@ -23,7 +23,7 @@ from models.slots import SlotTable
 
 PROMPT = [5, 9, 13, 7, 5, 9, 40, 41, 42, 5, 9]
 NUM_TOKENS = 10
-FREE = PassCosts({1: 1.0, 64: 1.001})  # so that whatever is proposed is verified
+FREE = PassCosts({512: {1: 1.0, 64: 1.001}})  # so that whatever is proposed is verified
 
 
 class Scripted(DraftSource):

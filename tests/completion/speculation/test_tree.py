@@ -64,13 +64,13 @@ def test_a_likely_chain_is_drafted_until_its_rows_do_not_pay() -> None:
 
 
 def test_nothing_is_drafted_where_nothing_pays() -> None:
-    dear = PassCosts({1: 1.0, 2: 2.0, 32: 32.0})
+    dear = PassCosts({512: {1: 1.0, 2: 2.0, 32: 32.0}})
     assert len(plan(Table({}, [(7, 3)]), costs=dear)) == 0
     assert len(plan(Table({}, [(7, 0)]), costs=dear)) == 0  # 1.9 tokens for twice the time
 
 
 def test_behind_a_long_prompt_drafts_have_to_pay_as_well() -> None:
-    costs = PassCosts({1: 1.0, 2: 1.2, 64: 13.6})  # each row a fifth
+    costs = PassCosts({512: {1: 1.0, 2: 1.2, 64: 13.6}})  # each row a fifth
     unlikely = Table({}, [(7, 3)])
     planner = DraftPlanner([unlikely], AcceptanceEstimates(), costs)
     assert len(planner.plan(HERE, 8, lambda _: False, num_rows=30)) == 0
@@ -145,9 +145,9 @@ def test_no_other_tree_of_any_size_promises_less_time_per_token(data: st.DataObj
     steps = data.draw(
         st.lists(st.floats(0.01, 0.5), min_size=MAX_NUM_DRAFTS, max_size=MAX_NUM_DRAFTS)
     )
-    costs = PassCosts(dict(enumerate(itertools.accumulate(steps, initial=1.0), start=1)))
+    costs = PassCosts({512: dict(enumerate(itertools.accumulate(steps, initial=1.0), start=1))})
     tree = plan(Table(by_output), costs=costs, max_depth=3)
-    everything = plan(Table(by_output), costs=PassCosts({1: 1.0, 64: 1.0}), max_depth=3)
+    everything = plan(Table(by_output), costs=PassCosts({512: {1: 1.0, 64: 1.0}}), max_depth=3)
     best = min(
         costs.of(1 + size) / (1 + sum(sorted(everything.probabilities, reverse=True)[:size]))
         for size in range(len(everything) + 1)
