@@ -100,8 +100,8 @@ def build_caches(
     )
     drafter = Drafter(costs, lasting)
     chores: list[Work[None]] = [] if calibration is None else [calibration]
-    if EarlyExit.name in engine.draft_sources:
-        chores.insert(0, _exit_loading(lasting, model, pool, engine.trained_folder))
+    if EarlyExit.name in engine.draft_sources or engine.early_exit:
+        chores.insert(0, _exit_loading(drafter, model, pool, engine.trained_folder))
     return Caches(
         pool=pool,
         num_around=num_around,
@@ -124,14 +124,15 @@ def _judge(model: LoadedModel, config: EngineConfig) -> LineJudge | None:
 
 
 def _exit_loading(
-    lasting: LastingSources, model: LoadedModel, pool: SlotPool, folder: Path | None
+    drafter: Drafter, model: LoadedModel, pool: SlotPool, folder: Path | None
 ) -> Work[None]:
-    """Return the work that makes an early exit one of the ``lasting`` sources, if there is one."""
+    """Return the work that gives ``drafter`` an early exit, if there is one."""
 
     def work(checkpoint: Checkpoint) -> None:
         early_exit = load_early_exit(model, pool, folder, checkpoint)
         if early_exit is not None:
-            lasting.add_network(early_exit)
+            drafter.early_exit = early_exit
+            drafter.lasting.add_network(early_exit)
 
     return work
 

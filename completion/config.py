@@ -62,6 +62,8 @@ class EngineConfig:
     What was trained for the model may lie in ``trained_folder``, else in the one that comes with fimble.
     Lines less likely to be right than ``min_confidence`` are given up, and nothing follows a first
     line below ``min_block_confidence``, unless asked for explicitly; with 0 for the former, neither.
+    Tokens that the first layers find at least ``early_exit`` probable are taken without asking the
+    others, which may change texts; 0 asks always.
     ``snapshot_folder`` holds up to ``snapshot_mb`` of documents' caches over runs; None keeps none.
     """
 
@@ -78,6 +80,7 @@ class EngineConfig:
     trained_folder: Path | None = None
     min_confidence: float = MIN_CONFIDENCE
     min_block_confidence: float = 0.0  # off: what it costs was seen on too few blocks
+    early_exit: float = 0.0
     snapshot_folder: Path | None = None
     snapshot_mb: int = 1024
     prefetch_after_acceptance: bool = True

@@ -72,6 +72,14 @@ class TextWatch(Protocol):
         ...
 
 
+class Step(Protocol):
+    """Appends a token to a text: ``completion.steps.DecodingSteps.append``."""
+
+    def __call__(self, token_id: int, *, may_exit: bool) -> Tensor:
+        """Return the logits behind it, with ``may_exit`` perhaps those of an early layer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
     """What to generate. ``deadline`` ends decoding with what is there, once that is a word.
@@ -79,6 +87,7 @@ class GenerationParams:
     Unless candidates are to be ``distinct``, samples that turn out equal all count. The first line
     begins with one of ``indentations``, if there are any, of which ``typed_blanks`` are there.
     ``is_one_line`` says that a newline nearly always ends the text; drafts then end there, too.
+    What the first layers find at least ``early_exit`` probable is taken unverified; 0: nothing.
     """
 
     max_new_tokens: int
@@ -92,6 +101,7 @@ class GenerationParams:
     typed_blanks: str = ""
     max_num_retries: int = 0
     is_one_line: bool = False
+    early_exit: float = 0.0
     deadline: Deadline = field(default_factory=Deadline)
 
 
@@ -202,7 +212,7 @@ class DecodingRun:
     def decode(
         self,
         logits: Tensor,
-        step: Callable[[int], Tensor],
+        step: Step,
         start: Branch,
         branches: BranchQueue,
         on_text: Callable[[str], None] | None,
@@ -211,7 +221,7 @@ class DecodingRun:
 
         Args:
             logits: Behind ``start``, [vocab_size].
-            step: Appends a token to the cache and returns the logits behind it.
+            step: Appends a token and returns the logits behind it.
             start: The tokens that are already decided and in the cache.
             branches: Told where else the text could have gone.
             on_text: Told the text whenever it grows.
@@ -233,7 +243,14 @@ class DecodingRun:
             reason = self._watched(logits, logprob, added, reason, is_forced=is_forced)
             if reason is not None:
                 return self._finish(reason)
-            logits = step(token_id)
+            logits = step(token_id, may_exit=self._is_free)
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether any token may come next, and nobody reads what the others' chances were."""
+        is_forced = self._forced is not None and not self._forced.is_done
+        is_guarded = self._guard is not None and not self._guard.is_done
+        return not (is_forced or is_guarded) and self._params.num_top_logprobs is None
 
     def _watched(
         self,

@@ -33,7 +33,7 @@ from completion.speculation.drafter import (
     RequestDrafter,
 )
 from completion.speculation.source import DraftCache
-from completion.steps import DecodingSteps
+from completion.steps import DecodingSteps, EarlyChoice
 from completion.types import PromptStats, SpeculationStats
 from kvedit.patch import CachePatcher, PatchReport, PatchTarget
 from kvedit.policy import PatchPolicy
@@ -135,7 +135,8 @@ class Generator:
         """
         target = prompt.target(donors)
         drafting = self._begin_drafts(table, prompt, params, material)
-        steps = DecodingSteps(self._decoder, self._pool, table, hooks.checkpoint, drafting)
+        early = self._early_exit(table, prompt, params)
+        steps = DecodingSteps(self._decoder, self._pool, table, hooks.checkpoint, drafting, early)
         try:
             rows, report = self._patcher.prepare(table, target, policy, hooks.checkpoint)
             started = time.perf_counter()
@@ -203,6 +204,20 @@ class Generator:
             return None
         limits = DraftLimits(self._is_last(params), params.max_new_tokens)
         return self._drafter.begin(DraftCache(table, prompt.token_ids), material, limits)
+
+    def _early_exit(
+        self, table: SlotTable, prompt: FimPrompt, params: GenerationParams
+    ) -> EarlyChoice | None:
+        """Return what may stand in for passes, None unless that was asked for."""
+        early_exit, cache = self._drafter.early_exit, DraftCache(table, prompt.token_ids)
+        if early_exit is None or not params.early_exit:
+            return None
+
+        def decide(output: Sequence[int], state: Tensor | None) -> Tensor | None:
+            cache.state = state
+            return early_exit.decide(cache, output, params.early_exit)
+
+        return decide
 
     def _is_last(self, params: GenerationParams) -> Callable[[int], bool]:
         token_bytes = self._tokenizer.token_bytes

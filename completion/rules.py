@@ -55,6 +55,7 @@ def generation_params(
         typed_blanks=strategy.cursor.left,
         max_num_retries=config.max_num_retries[request.trigger],
         is_one_line=strategy.mode is StrategyMode.LINE,
+        early_exit=config.early_exit,
         deadline=deadline,
     )
 

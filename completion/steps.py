@@ -10,11 +10,14 @@ is drawn: a token is drawn from the model's own distribution, and is accepted if
 drafts. For drafts that are not drawn themselves that is what rejection sampling without replacement
 (Jeon et al., arXiv 2402.14160) comes down to, sibling by sibling, with the same rate of acceptance;
 and with a seed the draws are those of decoding without drafts.
+
+Only those who ask for it get an early exit that is not verified: where the first layers are sure, the
+next token is chosen from what they say, and the rows of such tokens wait for the next pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,6 +32,9 @@ from models.decoder import Decoder
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 from models.token_batch import PASS_SIZES, TokenBatch
+
+# From an output, and the state of which its first uncomputed token was chosen, to logits or None.
+EarlyChoice = Callable[[Sequence[int], Tensor | None], Tensor | None]
 
 
 class DecodingSteps:
@@ -45,15 +51,20 @@ class DecodingSteps:
         table: SlotTable,
         checkpoint: Checkpoint,
         drafter: RequestDrafter | None = None,
+        early: EarlyChoice | None = None,
     ) -> None:
-        """Continue ``table``; without a ``drafter`` every step takes a pass."""
+        """Continue ``table``; without a ``drafter`` every step takes a pass.
+
+        ``early`` says what follows an output without a pass, if it is sure.
+        """
         self._decoder, self._pool, self._table = decoder, pool, table
-        self._checkpoint, self._drafter = checkpoint, drafter
+        self._checkpoint, self._drafter, self._early = checkpoint, drafter, early
         self._num_prompt_tokens = len(table)
         self._output: list[int] = []
+        self._waiting: list[int] = []  # the last tokens of the output that no pass has computed
         self._num_certain = 0  # rows of the staged pass that belong to the text in any case
         self._tree = DraftTree()
-        self._state: Tensor | None = None  # from which the last token was chosen
+        self._state: Tensor | None = None  # from which the first waiting token was chosen
         self._path: list[int] = []  # its drafts that were chosen since
         self._states = torch.empty(0)  # behind the last certain row, then behind each draft
         self._logits = torch.empty(0)  # of the same
@@ -72,7 +83,7 @@ class DecodingSteps:
         if not branch.token_ids and not self._output:
             return self._prompt_logits
         self.settle()
-        self._state = None
+        self._state, self._waiting = None, []
         last, self._output = self._output, list(branch.token_ids)
         if not branch.token_ids:
             self._table.truncate(self._num_prompt_tokens)
@@ -85,19 +96,28 @@ class DecodingSteps:
         self._table.truncate(self._num_prompt_tokens + num_kept)
         return self._run(self._output[num_kept:])
 
-    def append(self, token_id: int) -> Tensor:
-        """Append one token and return the logits behind it, [vocab_size]."""
-        at = self._path[-1] if self._path else -1
+    def append(self, token_id: int, *, may_exit: bool = False) -> Tensor:
+        """Append one token and return the logits behind it, [vocab_size].
+
+        With ``may_exit`` they may be those of the first layers, if there is an early exit.
+        """
         self._output.append(token_id)
-        self._state = self._states[1 + at]
-        draft = self._tree.child(at, token_id)
-        if self._drafter is not None:
-            self._drafter.note_choice(self._tree, at, token_id, was_drafted=draft is not None)
-        if draft is None:
+        if not self._waiting:
+            at = self._path[-1] if self._path else -1
+            self._state = self._states[1 + at]
+            draft = self._tree.child(at, token_id)
+            if self._drafter is not None:
+                self._drafter.note_choice(self._tree, at, token_id, was_drafted=draft is not None)
+            if draft is not None:
+                self._path.append(draft)
+                return self._logits[1 + draft]
             self.settle()
-            return self._run([token_id])
-        self._path.append(draft)
-        return self._logits[1 + draft]
+        self._waiting.append(token_id)
+        logits = self._early(self._output, self._state) if may_exit and self._early else None
+        if logits is not None:
+            return logits
+        rows, self._waiting = self._waiting, []
+        return self._run(rows)
 
     def settle(self) -> None:
         """Make the staged rows that were chosen tokens of the table; free the others."""

@@ -125,5 +125,6 @@ def _config(settings: Settings) -> CompletionConfig:
             max_new_tokens=settings.completion.max_new_tokens,
             prefetch_after_acceptance=engine.prefetch,
             min_confidence=engine.min_confidence,
+            early_exit=engine.early_exit,
         ),
     )

@@ -204,6 +204,9 @@ class EngineSettings:
     speculation: Annotated[
         bool, Rule("draft several tokens at once; the text is the same", reach=_DOCUMENT)
     ] = True
+    early_exit: Annotated[
+        float, Rule("take tokens this probable after the first layers, unverified; 0: none", 0, 1)
+    ] = 0.0
     draft_model: Annotated[
         str,
         _optional_path(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from completion.speculation.copied import CopiedText
 from completion.speculation.costs import PassCosts
+from completion.speculation.early_exit import EarlyExit
 from completion.speculation.estimates import AcceptanceEstimates
 from completion.speculation.expected import FORCED, OLDER, SUGGESTED, ExpectedText
 from completion.speculation.lasting import LastingSources
@@ -69,6 +70,7 @@ class Drafter:
         """Draft with the ``lasting`` sources, and those of each request that they enable."""
         self._costs, self.lasting = costs, lasting
         self._estimates = AcceptanceEstimates()
+        self.early_exit: EarlyExit | None = None  # there once it is loaded
 
     def begin(
         self, cache: DraftCache, material: DraftMaterial, limits: DraftLimits

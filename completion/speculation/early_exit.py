@@ -10,6 +10,7 @@ of its steps instead of being kept (Kangaroo, arXiv 2404.18911, keeps them).
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -54,20 +55,43 @@ class EarlyExit(DraftSource):
 
     def propose(self, place: DraftPlace) -> list[Proposal]:
         """See ``DraftSource``: nothing while the prompt is not computed, or where no slots are free."""
-        if self._cache is None:
+        logits = self._behind(place.output)
+        if logits is None:
             return []
-        table, num_prompt = self._cache.table, len(self._cache.prompt_ids)
-        rows = place.output[max(0, len(table) - num_prompt) :]
-        if len(table) < num_prompt or not rows or len(rows) > table.num_free:
-            return []
-        layers = range(self._head.layer)
-        hidden = self._decoder.forward(table.stage(rows), self._pool, layers=layers)
-        table.discard()
         token_ids = self._head.token_ids
         return [
             Proposal(token_ids[found.token_id], found.grade)
-            for found in graded(self._logits(hidden), _NUM_PROPOSALS)
+            for found in graded(logits, _NUM_PROPOSALS)
         ]
+
+    def decide(
+        self, cache: DraftCache, output: Sequence[int], min_probability: float
+    ) -> Tensor | None:
+        """Return logits behind ``output``, [vocab_size], None where no token is that probable.
+
+        They are those of the early layers: what is chosen from them is not verified by anything.
+        Tokens that the head does not know are impossible.
+        """
+        self.attach(cache)
+        logits = self._behind(output)
+        if logits is None or float(torch.softmax(logits, -1).max()) < min_probability:
+            return None
+        whole = torch.full((self._decoder.config.vocab_size,), float("-inf"), device=logits.device)
+        whole[torch.tensor(self._head.token_ids, device=logits.device)] = logits
+        return whole
+
+    def _behind(self, output: Sequence[int]) -> Tensor | None:
+        """Return the head's logits behind ``output``, [num_tokens], None where it cannot say."""
+        if self._cache is None:
+            return None
+        table, num_prompt = self._cache.table, len(self._cache.prompt_ids)
+        rows = output[max(0, len(table) - num_prompt) :]
+        if len(table) < num_prompt or not rows or len(rows) > table.num_free:
+            return None
+        layers = range(self._head.layer)
+        hidden = self._decoder.forward(table.stage(rows), self._pool, layers=layers)
+        table.discard()
+        return self._logits(hidden)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """Return the logits behind the last of the rows, [num_tokens]."""

@@ -37,7 +37,7 @@ def decode(
     run = DecodingRun(tokenizer, None, params, monitor, None, "", "")
     logits, branches = iter(scripted(tokenizer, text)), BranchQueue()
     first = next(logits)
-    return run.decode(first, lambda _: next(logits), Branch(), branches, None), branches
+    return run.decode(first, lambda _, may_exit: next(logits), Branch(), branches, None), branches
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,9 @@ def test_a_block_ends_behind_a_first_line_that_is_unsure(
         "",
         watch=judge.watch(LinePlace.at(strategy.cursor), may_stop=True),
     )
-    found = run.decode(next(logits), lambda _: next(logits), Branch(), BranchQueue(), None)
+    found = run.decode(
+        next(logits), lambda _, may_exit: next(logits), Branch(), BranchQueue(), None
+    )
     assert (found.text.rstrip(), found.finish_reason) == (kept, finish)
 
 

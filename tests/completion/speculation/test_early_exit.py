@@ -119,6 +119,19 @@ def test_nothing_is_proposed_without_a_row_or_a_slot(
     assert proposed(asked.source, output) == []
 
 
+def test_an_exit_that_is_sure_says_what_its_head_says(tiny_model: LoadedModel) -> None:
+    asked = request_with(tiny_model, len(PROMPT))
+    head = asked.head
+    expected = head.logits(head.state(early_states(tiny_model)[-1:], None))[0]
+    sureness = float(torch.softmax(expected, -1).max())
+    cache = DraftCache(asked.table, PROMPT)
+    found = asked.source.decide(cache, OUTPUT, sureness - 1e-3)
+    assert found is not None
+    torch.testing.assert_close(found[torch.tensor(head.token_ids)], expected)
+    assert int(torch.isfinite(found).sum()) == NUM_TOKENS
+    assert asked.source.decide(cache, OUTPUT, sureness + 1e-3) is None
+
+
 def test_nothing_is_proposed_before_a_request(tiny_model: LoadedModel) -> None:
     pool = tiny_model.decoder.new_pool(16)
     assert proposed(EarlyExit(tiny_model.decoder, pool, exit_head(tiny_model))) == []

@@ -15,7 +15,7 @@ from completion.speculation.costs import PassCosts
 from completion.speculation.drafter import Drafter, DraftLimits, DraftMaterial
 from completion.speculation.lasting import LastingSources
 from completion.speculation.source import DraftCache, DraftPlace, DraftSource, Proposal
-from completion.steps import DecodingSteps
+from completion.steps import DecodingSteps, EarlyChoice
 from kvedit.patch import TokenRows
 from models.loader import LoadedModel
 from models.slot_pool import SlotPool
@@ -43,7 +43,12 @@ class Scripted(DraftSource):
 class Decoding:
     """One table of the tiny model, decoded with the drafts of ``source`` or without any."""
 
-    def __init__(self, model: LoadedModel, source: DraftSource | None = None) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        source: DraftSource | None = None,
+        early: EarlyChoice | None = None,
+    ) -> None:
         self.model = model
         self.pool = SlotPool(model.config, 256)
         self.table = SlotTable(self.pool, 200)
@@ -59,16 +64,18 @@ class Decoding:
             cache = DraftCache(self.table, PROMPT)
             drafting = Drafter(FREE, lasting).begin(cache, DraftMaterial(), limits)
         self.drafting = drafting
-        self.steps = DecodingSteps(model.decoder, self.pool, self.table, lambda: None, drafting)
+        self.steps = DecodingSteps(
+            model.decoder, self.pool, self.table, lambda: None, drafting, early
+        )
 
     def start(self) -> torch.Tensor:
         return self.steps.start(TokenRows(tuple(PROMPT), tuple(range(len(PROMPT)))))
 
-    def greedy(self, num_tokens: int = NUM_TOKENS) -> list[int]:
+    def greedy(self, num_tokens: int = NUM_TOKENS, *, may_exit: bool = False) -> list[int]:
         logits, output = self.start(), []
         for _ in range(num_tokens):
             output.append(int(logits.argmax()))
-            logits = self.steps.append(output[-1])
+            logits = self.steps.append(output[-1], may_exit=may_exit)
         self.steps.settle()
         return output
 
@@ -262,3 +269,56 @@ def chi_square_limit(freedom: int) -> float:
     """Return what a chi-square variable exceeds once in 10,000 times (Wilson and Hilferty)."""
     spread = 2 / (9 * freedom)
     return freedom * (1 - spread + 3.72 * spread**0.5) ** 3
+
+
+def sure_behind(model: LoadedModel, tokens: Sequence[int], lengths: Sequence[int]) -> EarlyChoice:
+    """Return an early exit that is sure of ``tokens`` behind outputs of ``lengths``, of no others."""
+
+    def decide(output: Sequence[int], _state: torch.Tensor | None) -> torch.Tensor | None:
+        if len(output) not in lengths:
+            return None
+        logits = torch.zeros(model.config.vocab_size)
+        logits[tokens[len(output)]] = 9.0
+        return logits
+
+    return decide
+
+
+def test_tokens_of_an_early_exit_are_computed_by_the_next_pass(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    early = sure_behind(tiny_model, output_of(plain), [1, 2, 5])
+    exiting = Decoding(tiny_model, early=early)
+    assert exiting.greedy(may_exit=True) == output_of(plain)
+    assert exiting.steps.num_passes == plain.steps.num_passes - 3
+    assert_same_cache(exiting, plain)
+
+
+def test_drafts_and_an_early_exit_go_together(tiny_model: LoadedModel, plain: Decoding) -> None:
+    tokens = output_of(plain)
+    early = sure_behind(tiny_model, tokens, [2, 3])
+    exiting = Decoding(tiny_model, Scripted({tuple(tokens[:4]): tokens[4:5]}), early)
+    assert exiting.greedy(may_exit=True) == tokens
+    assert exiting.steps.num_passes == plain.steps.num_passes - 3
+    assert_same_cache(exiting, plain)
+
+
+def test_another_branch_begins_without_what_waited(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    tokens = output_of(plain)
+    exiting = Decoding(tiny_model, early=sure_behind(tiny_model, tokens, range(1, NUM_TOKENS)))
+    exiting.start()
+    for token_id in tokens[:3]:
+        exiting.steps.append(token_id, may_exit=True)
+    found = exiting.steps.go_to(Branch(tuple(tokens[:2]), (0.0, 0.0)))
+    fresh = Decoding(tiny_model)
+    fresh.start()
+    expected = [fresh.steps.append(token_id) for token_id in tokens[:2]][-1]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_nobody_exits_who_may_not(tiny_model: LoadedModel, plain: Decoding) -> None:
+    careful = Decoding(tiny_model, early=sure_behind(tiny_model, [0] * 99, range(99)))
+    assert careful.greedy() == output_of(plain)
+    assert careful.steps.num_passes == plain.steps.num_passes
