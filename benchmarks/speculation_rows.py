@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def append(path: Path, rows: Sequence[Measured | Compared | Rival]) -> None:
     """Add rows to a file; what a killed run left unfinished there is dropped first."""
+    append_lines(path, [asdict(row) for row in rows])
+
+
+def append_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Add rows that are given by their fields; otherwise as ``append``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         file.seek(0)
         text = file.read()
         file.truncate(len(text[: text.rfind("\n") + 1].encode()))
-        file.write("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def by_task(rows: Sequence[Measured]) -> dict[str, dict[str, Measured]]:
