@@ -39,6 +39,9 @@ class PromptConfig:
 MIN_CONFIDENCE = 0.009
 """Chosen by cross-validation, see ``completion.training.stop_training``; what it saves and loses on
 other lines is in benchmarks/results/stop_controller.json."""
+MIN_BLOCK_CONFIDENCE = 0.05
+"""Of finished lines below it one in 26 is right (``unsure_right`` of the same result): what would be
+built upon them is not wanted."""
 
 DRAFT_SOURCES = frozenset({"expected", "copied", "recycled", "ngrams", "exit", "model"})
 
@@ -79,7 +82,7 @@ class EngineConfig:
     draft_sources: frozenset[str] = DRAFT_SOURCES
     trained_folder: Path | None = None
     min_confidence: float = MIN_CONFIDENCE
-    min_block_confidence: float = 0.0  # off: what it costs was seen on too few blocks
+    min_block_confidence: float = MIN_BLOCK_CONFIDENCE
     early_exit: float = 0.0
     snapshot_folder: Path | None = None
     snapshot_mb: int = 1024
