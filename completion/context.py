@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from completion.types import CompletionRequest, ContextChunk
@@ -20,6 +20,21 @@ class ContextRoom:
     max_num_tokens: int
     count_tokens: Callable[[ContextChunk], int]
     visible: tuple[int, int]
+
+    def fitting(self, chunks: Sequence[ContextChunk]) -> tuple[ContextChunk, ...]:
+        """Return the last of ``chunks`` that there is room for together."""
+        kept, left = 0, self.max_num_tokens
+        for chunk in reversed(chunks):
+            left -= self.count_tokens(chunk)
+            if left < 0:
+                break
+            kept += 1
+        return tuple(chunks[len(chunks) - kept :])
+
+    def beside(self, chunks: Sequence[ContextChunk]) -> ContextRoom:
+        """Return the room that ``chunks`` leave."""
+        taken = sum(map(self.count_tokens, chunks))
+        return replace(self, max_num_tokens=max(0, self.max_num_tokens - taken))
 
 
 class ContextProvider(Protocol):

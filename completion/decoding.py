@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from completion.evidence import WrittenTokens
 from completion.forced_text import ForcedText, TokenIndex
 from completion.indentation import IndentationGuard
 from completion.sampling import SamplingParams, choose, log_probability, restrict
@@ -110,7 +111,8 @@ class GeneratedText:
     """One continuation; ``logprob`` in nats over its ``num_tokens`` tokens.
 
     ``stop_reason`` names the rule that ended it, None if none did. ``tokens`` is filled on demand.
-    ``judged`` is the confidence of what watched it, if anything did.
+    ``judged`` is the confidence of what watched it, if anything did. ``written`` are the tokens, for
+    those who ask later.
     """
 
     text: str
@@ -120,6 +122,7 @@ class GeneratedText:
     stop_reason: StopReason | None = None
     tokens: tuple[TokenLogprob, ...] = ()
     judged: float | None = None
+    written: WrittenTokens | None = field(default=None, compare=False, repr=False)
 
     @property
     def confidence(self) -> float:
@@ -359,7 +362,10 @@ class DecodingRun:
         logprob = sum(self._logprobs[:num_kept])
         tokens = self._tokens(num_kept) if self._params.num_top_logprobs is not None else ()
         judged = None if self._watch is None else self._watch.confidence
-        return GeneratedText(text, logprob, num_kept, reason, monitor.reason, tokens, judged)
+        written = WrittenTokens(self._shown, self._num_shown_chars, self._logprobs, num_kept)
+        return GeneratedText(
+            text, logprob, num_kept, reason, monitor.reason, tokens, judged, written
+        )
 
     def _tokens(self, num_kept: int) -> tuple[TokenLogprob, ...]:
         starts = (0, *self._num_shown_chars)

@@ -6,6 +6,7 @@ prompt   | kept from the last prompt, some of it moved | computed | generated, o
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from completion.decoding import (
     TextMonitor,
     TextWatch,
 )
+from completion.evidence import Evidence
 from completion.forced_text import TokenIndex
 from completion.indentation import IndentationGuard, IndentationIndex, leading_part
 from completion.prompt import FimPrompt
@@ -58,6 +60,7 @@ class Generation:
     patch_ms: float
     prefill_ms: float
     decode_ms: float
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +153,18 @@ class Generator:
         finally:
             steps.settle()
             table.close_gaps()
-        num_tokens = report.num_cached + report.num_patched + report.num_new
         counts = DraftCounts() if drafting is None else drafting.counts
         return Generation(
             candidates=tuple(candidates),
-            prompt=PromptStats(num_tokens, report.num_cached, report.num_patched, report.num_new),
+            prompt=_stats(report),
             age=report.age,
-            speculation=SpeculationStats(
-                steps.num_passes - 1, counts.num_drafted, counts.num_accepted
-            ),
+            speculation=_speculation(steps, counts),
             patch_ms=report.moving_ms,
             prefill_ms=report.computing_ms,
             decode_ms=(time.perf_counter() - prefilled) * 1000,
+            evidence=Evidence(
+                weakref.ref(self._tokenizer), prompt.segments, report.fates, candidates[0].written
+            ),
         )
 
     def prefill(
@@ -250,6 +253,7 @@ class Generator:
             candidate = run.decode(steps.go_to(branch), steps.append, branch, branches, on_text)
             if watch is None and hooks.rejudge is not None:
                 candidate = replace(candidate, judged=hooks.rejudge(candidate))
+            candidate = _with_origins(candidate, steps.origins)
             key = candidate.text.strip() if params.is_distinct else str(attempt)
             found.setdefault(key, (hooks.num_faults(candidate), candidate))
             if sum(not faults for faults, _ in found.values()) >= params.num_candidates:
@@ -285,6 +289,31 @@ class Generator:
             tokenizer = self._tokenizer
             self._token_index = TokenIndex(tokenizer.vocab_size, tokenizer.token_bytes)
         return self._token_index
+
+
+def _stats(report: PatchReport) -> PromptStats:
+    num_tokens = report.num_cached + report.num_patched + report.num_new
+    return PromptStats(
+        num_tokens,
+        report.num_cached,
+        report.num_patched,
+        report.num_new,
+        report.fates.num_healed,
+    )
+
+
+def _speculation(steps: DecodingSteps, counts: DraftCounts) -> SpeculationStats:
+    by_source = tuple(counts.by_source.items())
+    return SpeculationStats(
+        steps.num_passes - 1, counts.num_drafted, counts.num_accepted, by_source
+    )
+
+
+def _with_origins(candidate: GeneratedText, origins: Sequence[str | None]) -> GeneratedText:
+    """Return ``candidate`` with the names of those who drafted its tokens."""
+    if candidate.written is None:
+        return candidate
+    return replace(candidate, written=replace(candidate.written, origins=origins))
 
 
 def _seeded(device: torch.device, seed: int) -> torch.Generator:

@@ -63,6 +63,7 @@ def conclude(
             return NoSuggestion(request.request_id, limit, trace=trace)
         return NoSuggestion(request.request_id, rejected.reason, rejected.filter_name, trace)
     shown = kept[0][0]
+    trace = _showing(first, trace)
     return Suggestion(
         request_id=request.request_id,
         text=shown.text,
@@ -91,10 +92,26 @@ def _with_cause(rejected: RejectedText, generated: GeneratedText) -> RejectedTex
     return rejected
 
 
-def with_total(outcome: CompletionOutcome, total_ms: float) -> CompletionOutcome:
-    """Return ``outcome`` with its total time."""
-    timings = replace(outcome.trace.timings_ms, total=total_ms)
+def _showing(generated: GeneratedText, trace: CompletionTrace) -> CompletionTrace:
+    """Return ``trace`` with the tokens of the candidate that is shown."""
+    evidence = trace.evidence
+    if evidence is None or evidence.written is generated.written:
+        return trace
+    return replace(trace, evidence=evidence.of(generated.written))
+
+
+def with_total(outcome: CompletionOutcome, total_ms: float, waiting_ms: float) -> CompletionOutcome:
+    """Return ``outcome`` with its total time, how long it waited, and what its stages leave of it."""
+    known = outcome.trace.timings_ms
+    stages = known.retrieval + known.prompt + known.patch + known.prefill + known.decode
+    post = max(0.0, total_ms - waiting_ms - stages)
+    timings = replace(known, total=total_ms, waiting=waiting_ms, post=post)
     return replace(outcome, trace=replace(outcome.trace, timings_ms=timings))
+
+
+def without_evidence(suggestion: Suggestion) -> Suggestion:
+    """Return ``suggestion`` without its tokens, for those who keep it longer than it is explained."""
+    return replace(suggestion, trace=replace(suggestion.trace, evidence=None))
 
 
 def trace_of(
@@ -111,4 +128,5 @@ def trace_of(
         timings_ms=timings,
         speculation=generation.speculation,
         context=chunks,
+        evidence=generation.evidence,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -92,6 +93,8 @@ def _watch(judge: LineJudge, request: CompletionRequest, strategy: Strategy) -> 
         or request.num_candidates > 1
         or request.temperature > 0
     )
+    if request.min_confidence is not None:
+        judge = replace(judge, min_confidence=request.min_confidence)
     return judge.watch(LinePlace.at(strategy.cursor), may_stop=not is_asked_for)
 
 

@@ -176,7 +176,7 @@ class EngineThread:
         job.cancel.check()
         while (urgent := self._pop_more_urgent(job.priority)) is not None:
             sessions = {running.session for running in self._running}
-            if urgent.session in sessions:
+            if urgent.session in sessions and not urgent.cancel.is_cancelled:
                 self._yield_session(urgent)
                 job.cancel.check()
                 continue

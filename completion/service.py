@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from threading import Lock
 
 from torch import Tensor
@@ -21,7 +22,7 @@ from completion.context import ContextProvider, ContextRoom, NoContext
 from completion.decoding import ForcedTextImpossibleError
 from completion.errors import PromptTooLongError, ServiceClosedError
 from completion.generation import Generation
-from completion.outcome import conclude, selection_mismatch, trace_of, with_total
+from completion.outcome import conclude, selection_mismatch, trace_of, with_total, without_evidence
 from completion.parsing import parse
 from completion.prefetching import Prefetching
 from completion.prompt import FimPrompt, PromptBuilder
@@ -119,8 +120,9 @@ class CompletionService:
     @property
     def cache_stats(self) -> CacheStats:
         """What was computed into caches so far, and how exact it turned out to be."""
-        patcher = self._caches.patcher
-        return CacheStats(patcher.num_computed, patcher.num_healed, self._upkeep.drift.stats)
+        patcher, pool = self._caches.patcher, self._caches.pool
+        computed, healed, drift = patcher.num_computed, patcher.num_healed, self._upkeep.drift.stats
+        return CacheStats(computed, healed, drift, pool.num_slots, pool.num_used)
 
     def lookup(self, request: CompletionRequest) -> Suggestion | NoSuggestion | None:
         """Return the answer that needs no model, or None if the model has to be asked.
@@ -152,6 +154,7 @@ class CompletionService:
             return known
         deadline = Deadline.after_ms(request.deadline_ms or self._config.deadline_ms)
         self._prefetching.cancel(request.document.key)
+        self._upkeep.superseded(request.document.key)
         priority = Priority.INTERACTIVE if request.is_interactive else Priority.SCRIPT
         try:
             return self._submit(request, priority, cancel, deadline, on_text).result()
@@ -235,10 +238,10 @@ class CompletionService:
                 on_text(text)
 
         def work(checkpoint: Checkpoint) -> CompletionOutcome:
-            document = request.document
+            document, waited = request.document, time.perf_counter() - started
             with self._caches.sessions.use(document.key, document.lasting_key) as session:
                 outcome = self._answer(request, session, priority, deadline, checkpoint, note)
-            outcome = with_total(outcome, (time.perf_counter() - started) * 1000)
+            outcome = with_total(outcome, (time.perf_counter() - started) * 1000, waited * 1000)
             if running is not None:
                 self._keep(request, outcome)
             return outcome
@@ -252,6 +255,7 @@ class CompletionService:
     def _keep(self, request: CompletionRequest, outcome: CompletionOutcome) -> None:
         """Remember a suggestion, and prepare what follows its acceptance."""
         if isinstance(outcome, Suggestion) and not request.verbatim:
+            request, outcome = replace(request, context=()), without_evidence(outcome)
             self._context.note_draft(request, outcome.text)
             self._cache.store(request, outcome)
             self._remember(request, outcome)
@@ -344,13 +348,16 @@ class CompletionService:
     ) -> tuple[ContextChunk, ...]:
         config, document = self._config.prompt, request.document
         num_tokens = int(config.max_num_tokens * config.context_share)
-        if not request.use_retrieval:
+        if not request.use_retrieval and not request.context:
             return ()
         windows.follow(document)
         left = self._prompts.budget(config.max_num_tokens - num_tokens)
         visible = windows.visible(document.text, request.offset, left)
         room = ContextRoom(num_tokens, self._prompts.num_chunk_tokens, visible)
-        return tuple(self._context.chunks(request, room))
+        given = room.fitting(request.context)
+        if not request.use_retrieval:
+            return given
+        return (*given, *self._context.chunks(request, room.beside(given)))
 
     def _build_prompt(
         self,

@@ -26,6 +26,7 @@ from completion.decoding import Branch
 from completion.differences import num_common
 from completion.scheduler import Checkpoint
 from completion.speculation.drafter import RequestDrafter
+from completion.speculation.early_exit import EarlyExit
 from completion.speculation.tree import DraftTree
 from kvedit.patch import TokenRows
 from models.decoder import Decoder
@@ -70,6 +71,7 @@ class DecodingSteps:
         self._logits = torch.empty(0)  # of the same
         self._prompt_states = self._prompt_logits = torch.empty(0)
         self.num_passes = 0
+        self.origins: list[str | None] = []  # whose draft each token of the text was
 
     def start(self, rows: TokenRows) -> Tensor:
         """Compute what the prompt lacks, its last token at least; return the logits behind it."""
@@ -80,6 +82,7 @@ class DecodingSteps:
 
     def go_to(self, branch: Branch) -> Tensor:
         """Return the logits behind the prompt and ``branch``, [vocab_size]."""
+        self.origins = [None] * len(branch.token_ids)
         if not branch.token_ids and not self._output:
             return self._prompt_logits
         self.settle()
@@ -102,16 +105,22 @@ class DecodingSteps:
         With ``may_exit`` they may be those of the first layers, if there is an early exit.
         """
         self._output.append(token_id)
+        origin = EarlyExit.name if self._waiting else None
         if not self._waiting:
             at = self._path[-1] if self._path else -1
             self._state = self._states[1 + at]
             draft = self._tree.child(at, token_id)
             if self._drafter is not None:
-                self._drafter.note_choice(self._tree, at, token_id, was_drafted=draft is not None)
+                was_drafted = draft is not None
+                origin = self._drafter.note_choice(
+                    self._tree, at, token_id, was_drafted=was_drafted
+                )
             if draft is not None:
+                self.origins.append(origin)
                 self._path.append(draft)
                 return self._logits[1 + draft]
             self.settle()
+        self.origins.append(origin)
         self._waiting.append(token_id)
         logits = self._early(self._output, self._state) if may_exit and self._early else None
         if logits is not None:

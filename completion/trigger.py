@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from completion.cursor import is_only_closing, right_of_cursor
 from completion.types import CompletionRequest, NoSuggestionReason, TriggerKind
@@ -117,6 +117,17 @@ class AdaptiveDebounce:
     def record_latency(self, latency_ms: float) -> None:
         """Note how long the model took for an answer, in milliseconds."""
         self._latencies_ms.append(latency_ms)
+
+    @property
+    def gap_ms(self) -> float | None:
+        """The time between keys lately, in milliseconds; None if nothing was typed yet."""
+        return _mean(self._gaps_ms, 0.0) if self._gaps_ms else None
+
+    def tune(self, gap_factor: float, initial_gap_ms: float) -> None:
+        """Wait for so many typing gaps from now on, and begin with this gap where none is known."""
+        config = self.config
+        if (config.gap_factor, config.initial_gap_ms) != (gap_factor, initial_gap_ms):
+            self.config = replace(config, gap_factor=gap_factor, initial_gap_ms=initial_gap_ms)
 
     def delay_ms(self, trigger: TriggerKind) -> float:
         """Return how long to wait before asking, in milliseconds; 0 if asked explicitly."""

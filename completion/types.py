@@ -11,8 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from kvedit.policy import PatchMode
+
+if TYPE_CHECKING:
+    from completion.evidence import Evidence
 
 
 class TriggerKind(StrEnum):
@@ -49,7 +53,7 @@ class SuggestionSource(StrEnum):
 
 
 class NoSuggestionReason(StrEnum):
-    """Every reason for showing nothing; ``explain_reason`` gives the sentence a user reads."""
+    """Every reason for showing nothing; ``completion.reasons`` has the sentences."""
 
     DISABLED = "disabled"
     LOADING = "loading"
@@ -69,33 +73,6 @@ class NoSuggestionReason(StrEnum):
     DEADLINE_BEFORE_FIRST_LINE = "deadline_before_first_line"
     TOKEN_LIMIT_BEFORE_FIRST_LINE = "token_limit_before_first_line"
     ENGINE_ERROR = "engine_error"
-
-
-_EXPLANATIONS = {
-    NoSuggestionReason.DISABLED: "completion is switched off for this language or document",
-    NoSuggestionReason.LOADING: "the model is still loading",
-    NoSuggestionReason.DOCUMENT_LOST: "a change of the document could not be read; save the file or open it anew",
-    NoSuggestionReason.MIDDLE_OF_WORD: "the cursor stands inside a word; ask explicitly to complete here",
-    NoSuggestionReason.TEXT_RIGHT_OF_CURSOR: "code stands right of the cursor; ask explicitly to complete here",
-    NoSuggestionReason.SELECTED_ITEM_MISMATCH: "the item selected in the editor's list does not continue the text at the cursor",
-    NoSuggestionReason.EMPTY_DOCUMENT: "the document is empty, there is nothing to continue",
-    NoSuggestionReason.EMPTY_OUTPUT: "the model ended at once: it sees nothing to insert here",
-    NoSuggestionReason.BLANK_OUTPUT: "the model produced only blank text",
-    NoSuggestionReason.REPEATS_SUFFIX: "the model repeated the text that already follows the cursor",
-    NoSuggestionReason.REPEATS_PREFIX: "the model repeated the lines above the cursor",
-    NoSuggestionReason.REPETITIVE_OUTPUT: "the model ran into a loop",
-    NoSuggestionReason.HOLDS_SECRET: "the model wrote what looks like a key, a token or a password",
-    NoSuggestionReason.UNLIKELY_WANTED: "the model was too unsure of this line; ask explicitly to see what it would write",
-    NoSuggestionReason.FORCED_TEXT_IMPOSSIBLE: "the model has no tokens that continue the text at the cursor",
-    NoSuggestionReason.DEADLINE_BEFORE_FIRST_LINE: "the deadline passed before any text was ready",
-    NoSuggestionReason.TOKEN_LIMIT_BEFORE_FIRST_LINE: "the token limit was reached before any text was ready; raise it",
-    NoSuggestionReason.ENGINE_ERROR: "the engine failed; the log holds the error",
-}
-
-
-def explain_reason(reason: NoSuggestionReason) -> str:
-    """Return the sentence that tells a user why nothing was shown."""
-    return _EXPLANATIONS[reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +142,9 @@ class CompletionRequest:
     ``is_interactive`` lets those of people at their keyboard go first. ``verbatim`` asks for the text as
     the model writes it: it ends at one of ``stop``, at the model's own end or at its limit, no
     filter changes it, and samples that turn out equal are all kept. ``num_top_logprobs`` asks for
-    the candidates' tokens, each beside that many of the likeliest in its place.
+    the candidates' tokens, each beside that many of the likeliest in its place. ``min_confidence``
+    is how sure a line has to be that nobody asked for. ``context`` is what the client itself wants
+    shown, in the order it is to stand; the first go where room is short.
     """
 
     request_id: str
@@ -187,6 +166,8 @@ class CompletionRequest:
     is_interactive: bool = True
     verbatim: bool = False
     num_top_logprobs: int | None = None
+    min_confidence: float | None = None
+    context: tuple[ContextChunk, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.offset <= len(self.document.text):
@@ -212,33 +193,47 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompletionTimings:
-    """Milliseconds spent per stage."""
+    """Milliseconds spent per stage; the stages add up to ``total``.
+
+    ``waiting`` passed before the engine began, ``post`` is all that is no stage of its own: filters,
+    and learning what to draft from.
+    """
 
     total: float = 0.0
+    waiting: float = 0.0
     retrieval: float = 0.0
     prompt: float = 0.0
     patch: float = 0.0
     prefill: float = 0.0
     decode: float = 0.0
+    post: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PromptStats:
-    """How many prompt tokens were reused, patched and computed; they add up to ``num_tokens``."""
+    """How many prompt tokens were reused, patched and computed; they add up to ``num_tokens``.
+
+    ``num_healed_tokens`` of the new ones were in the cache, and were computed again to be exact.
+    """
 
     num_tokens: int = 0
     num_cached_tokens: int = 0
     num_patched_tokens: int = 0
     num_new_tokens: int = 0
+    num_healed_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SpeculationStats:
-    """Forward passes of the decode loop, and what drafting contributed."""
+    """Forward passes of the decode loop, and what drafting contributed.
+
+    ``by_source`` has the accepted tokens of each source of drafts that had any.
+    """
 
     num_forward_passes: int = 0
     num_draft_tokens: int = 0
     num_accepted_tokens: int = 0
+    by_source: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +285,7 @@ class CompletionTrace:
     """What every outcome reports about how it came about.
 
     ``age`` is how many edits have passed since the oldest key of the prompt was computed from the
-    text as it was then; 0 is exact.
+    text as it was then; 0 is exact. ``evidence`` knows each token, for whoever asks.
     """
 
     model: str = ""
@@ -299,6 +294,7 @@ class CompletionTrace:
     timings_ms: CompletionTimings = field(default_factory=CompletionTimings)
     speculation: SpeculationStats = field(default_factory=SpeculationStats)
     context: tuple[ContextChunk, ...] = ()
+    evidence: Evidence | None = field(default=None, compare=False, repr=False)
 
     @property
     def exactness(self) -> Exactness:

@@ -109,6 +109,16 @@ class CacheUpkeep:
 
         self._queue(request.document.key, Priority.HEAL, work, self._config.heal_after_s)
 
+    def superseded(self, key: str) -> None:
+        """Drop the patch ahead of the document ``key``: a request is about to bring its cache up.
+
+        Due a moment later, it would take the session from a script's request and abandon that.
+        """
+        with self._lock:
+            pending = self._pending.pop((key, Priority.PATCH), None)
+        if pending is not None:
+            pending.cancel()
+
     def forget(self, key: str) -> None:
         """Drop what is queued for the document ``key``."""
         with self._lock:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from kvedit.donors import donated
+from kvedit.fates import TokenFates
 from kvedit.plan import NUM_SINKS, PatchPlan, plan_cache_reuse, plan_patch
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary, repaired
@@ -71,7 +72,7 @@ class PatchReport:
     """What became of a target's tokens; the three counts add up to all of them.
 
     ``num_cached`` were kept and are exact, ``num_patched`` were kept and are not, ``num_new`` were
-    computed. ``age`` is how many edits old the oldest is, 0 if all are exact. ``moving_ms`` went
+    computed; ``fates`` tells it of each. ``age`` is how many edits old the oldest is, 0 if all are exact. ``moving_ms`` went
     into planning and rotating, ``computing_ms`` into forward passes.
     """
 
@@ -81,6 +82,7 @@ class PatchReport:
     age: int
     moving_ms: float
     computing_ms: float
+    fates: TokenFates
 
     def taking(self, computing_ms: float) -> PatchReport:
         """Return the same report with that much more time in forward passes."""
@@ -114,8 +116,11 @@ class CachePatcher:
         exact = _exact_plan(table, target.token_ids, policy)
         if not policy.patches:
             return exact
-        found = self._patch_plan(table, target, policy)
-        return exact if exact.num_computed <= found.num_computed + EXACT_BONUS else found
+        common = self._common(table, target, policy)
+        found = repaired(common, table.token_ids, target.token_ids, policy, self._vocabulary)
+        is_near = exact.num_computed <= found.num_computed + EXACT_BONUS
+        known = tuple(range(run.new_start, run.new_stop) for run in common.kept)
+        return replace(exact if is_near else found, known=known)
 
     def update(
         self,
@@ -201,7 +206,8 @@ class CachePatcher:
         if head is not None:
             table.rearrange([KeptRun(0, 0, target.num_fixed, head)])
 
-    def _patch_plan(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
+    def _common(self, table: SlotTable, target: PatchTarget, policy: PatchPolicy) -> PatchPlan:
+        """Return what could be kept, before any repair."""
         old_ids, new_ids = table.token_ids, target.token_ids
         if policy.mode is PatchMode.CACHE_REUSE:
             plan = plan_cache_reuse(old_ids, new_ids, min_run=_CACHE_REUSE_RUN)
@@ -212,7 +218,7 @@ class CachePatcher:
             plan = self._shared.spliced(plan, target.token_ids, target.num_fixed, target.chunks)
         for donor in target.donors:
             plan = donated(plan, donor, new_ids)
-        return repaired(plan, old_ids, new_ids, policy, self._vocabulary)
+        return plan
 
     def _rearrange(
         self, table: SlotTable, target: PatchTarget, policy: PatchPolicy, checkpoint: Checkpoint
@@ -233,6 +239,7 @@ class CachePatcher:
             age=int(ages.max(initial=0)),
             moving_ms=(time.perf_counter() - started) * 1000,
             computing_ms=0.0,
+            fates=TokenFates(ages, places, plan.known),
         )
         return rows, report
 

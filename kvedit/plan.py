@@ -10,7 +10,7 @@ run at the speed of C.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rapidfuzz.distance import Indel
 
@@ -30,12 +30,14 @@ class PatchPlan:
     """How to get from one text's cache to another's.
 
     ``kept`` are runs of old tokens in the order of the new text. ``computed`` are the half-open
-    ranges of new tokens between them. Together they cover ``num_tokens`` exactly.
+    ranges of new tokens between them. Together they cover ``num_tokens`` exactly. ``known`` are the
+    ranges of new tokens that the old cache had, whether kept or computed again.
     """
 
     kept: tuple[KeptRun, ...]
     computed: tuple[range, ...]
     num_tokens: int
+    known: tuple[range, ...] = field(default=(), compare=False)
 
     @property
     def num_same(self) -> int:

@@ -95,8 +95,11 @@ class CacheStats:
     """What was computed into the caches of one model so far, in tokens of prompts.
 
     ``num_computed`` for requests and ahead of them, ``num_healed`` to make patched caches exact.
+    ``num_used_slots`` of ``num_slots`` hold the keys and values of some text now.
     """
 
     num_computed: int = 0
     num_healed: int = 0
     drift: DriftStats = field(default_factory=DriftStats)
+    num_slots: int = 0
+    num_used_slots: int = 0

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lsp_server.host import ModelHost
+from lsp_server.learning.feedback import Feedback
+from lsp_server.learning.store import ObservationStore, default_store_path
 from lsp_server.settings import DENSE_OFF, DENSE_STATIC, IndexSettings, Settings
 from lsp_server.workspace_root import too_wide
 from retrieval.workspaces import IndexOptions, Workspaces
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
 def new_host(settings: IndexSettings) -> ModelHost:
     """Return the host of this process, which indexes workspaces as ``settings`` say."""
     workspaces = Workspaces(index_options(settings) if settings.enabled else None)
-    host = ModelHost(lambda wanted, progress: build(wanted, progress, workspaces), workspaces)
+    host = ModelHost(
+        lambda wanted, progress: build(wanted, progress, workspaces),
+        workspaces,
+        Feedback(ObservationStore(default_store_path())),
+    )
     workspaces.give_way(lambda: host.is_idle)
     if settings.enabled and settings.dense not in (DENSE_OFF, DENSE_STATIC):
         workspaces.use_embedder(_encoder(settings))

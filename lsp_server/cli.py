@@ -30,6 +30,9 @@ COMMANDS = {
     "search": "search the index, or show what the model would be shown",
     "config": "show the settings and where they come from, trust a project's file",
     "models": "list, fetch, check and remove models",
+    "stats": "show how many suggestions were shown, accepted and kept",
+    "why": "say how a request ended and why",
+    "dashboard": "print the address of the page that shows requests, models and indexes",
     "train": "train what makes a model faster",
     "doctor": "say what works on this machine, what is missing and what to do",
 }

@@ -24,6 +24,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from completion.types import CancellationToken
 from kvedit.policy import CacheStats
+from lsp_server.dashboard_listener import DashboardListener
+from lsp_server.explanations import Explanations
+from lsp_server.learning.feedback import Feedback
 from lsp_server.metrics import Metrics
 from lsp_server.settings import Settings
 from models.progress import Progress, ProgressCallback
@@ -140,13 +143,23 @@ class _Shared:
 class ModelHost:
     """Builds services and hands out leases. May be used from any thread."""
 
-    def __init__(self, build: BuildService, workspaces: Workspaces | None = None) -> None:
+    def __init__(
+        self,
+        build: BuildService,
+        workspaces: Workspaces | None = None,
+        feedback: Feedback | None = None,
+    ) -> None:
         """Build with ``build``, which runs in the loader's thread, one service at a time.
 
-        ``workspaces`` are the indexes that the services draw on; None: there are none.
+        ``workspaces`` are the indexes that the services draw on; None: there are none. ``feedback``
+        is told what becomes of suggestions; None: it is forgotten with this process.
         """
         self.workspaces = workspaces or Workspaces()
         self.metrics = Metrics()
+        self.feedback = feedback or Feedback()
+        self.explanations = Explanations(self.feedback.fields_of)
+        self.feedback.subscribe(lambda request_id, _: self.explanations.note_feedback(request_id))
+        self.dashboard = DashboardListener(self)
         self.metrics.observe_models(self.status)
         self.metrics.observe_indexes(self.workspaces.status)
         self._build = build
@@ -214,6 +227,7 @@ class ModelHost:
             if shared.ready is not None:
                 shared.ready.close()
         self.workspaces.close()
+        self.feedback.close()
         return any(shared.future.running() for shared in services)
 
     def release(self, lease: Lease, shared: _Shared, *, drop: bool) -> None:

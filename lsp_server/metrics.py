@@ -112,7 +112,7 @@ class Metrics:
         )
         self._stage_seconds = Histogram(
             "fimble_stage_seconds",
-            "Seconds that one stage of a request took on the engine.",
+            "Seconds that one stage of a request took; waiting is what came before the engine.",
             ("stage",),
             buckets=_SECONDS,
             registry=self.registry,

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from completion.trigger import AdaptiveDebounce
+from completion.trigger import AdaptiveDebounce, DebounceConfig
 from completion.types import CompletionOutcome, Suggestion, TriggerKind
+from lsp_server.learning.adaptation import Adaptation
 
 
 class Pace:
@@ -28,6 +29,18 @@ class Pace:
         """Note how long the engine took, if it worked to the end."""
         if isinstance(outcome, Suggestion):
             self._debounce.record_latency(outcome.trace.timings_ms.total)
+
+    @property
+    def gap_ms(self) -> float | None:
+        """The time between keys lately, in milliseconds; None if nothing was typed yet."""
+        return self._debounce.gap_ms
+
+    def adapt(self, adaptation: Adaptation) -> None:
+        """Wait as suits what was learnt about this person; of nothing, as without learning."""
+        default = DebounceConfig()
+        gap_ms = default.initial_gap_ms if adaptation.gap_ms is None else adaptation.gap_ms
+        factor = default.gap_factor if adaptation.acceptance is None else adaptation.gap_factor
+        self._debounce.tune(factor, gap_ms)
 
     async def settle(self, trigger: TriggerKind) -> None:
         """Wait out what is left of the delay; the time the client itself has waited counts."""

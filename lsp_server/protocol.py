@@ -22,6 +22,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.protocol import LanguageServerProtocol
 
+from lsp_server.indentation import Formatting
 from lsp_server.messages import (
     Json,
     UnreadableMessageError,
@@ -59,6 +60,10 @@ class FimbleProtocol(LanguageServerProtocol):
         # Told the URI of the document or notebook, None if the message does not name one.
         self.on_lost_change: Callable[[str | None], None] = lambda _uri: None
         self._dialect = WireDialect()
+
+    def formatting(self, uri: str) -> Formatting | None:
+        """Return how the client's editor indents the document, None if it never told."""
+        return self._dialect.formatting(uri)
 
     def receive(self, body: bytes) -> None:
         """Handle the body of one message; never raises on anything a client can send."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 
+from completion.reasons import explain_reason
 from completion.types import (
     Cancelled,
     CompletionOutcome,
     CompletionRequest,
     CompletionTrace,
     NoSuggestion,
+    SpeculationStats,
     Suggestion,
-    explain_reason,
 )
 
 SCHEMA = 1
@@ -47,9 +48,19 @@ def as_sentence(outcome: NoSuggestion | Cancelled) -> str:
     return f"no suggestion: {explain_reason(outcome.reason)}{detail}"
 
 
+def speculation_json(stats: SpeculationStats) -> dict[str, object]:
+    """Return what drafting contributed; ``by_source`` as an object."""
+    return {**dataclasses.asdict(stats), "by_source": dict(stats.by_source)}
+
+
 def insertion(suggestion: Suggestion, request: CompletionRequest) -> str:
     """Return what to insert at the cursor, for readers who know of no replacement."""
     return _inserted(suggestion.text, suggestion, request)
+
+
+def insertions(suggestion: Suggestion, request: CompletionRequest) -> list[str]:
+    """Return the same for each candidate."""
+    return [_inserted(each.text, suggestion, request) for each in suggestion.candidates]
 
 
 def _inserted(text: str, suggestion: Suggestion, request: CompletionRequest) -> str:
@@ -93,5 +104,5 @@ def _trace(trace: CompletionTrace) -> dict[str, object]:
             for chunk in trace.context
         ],
         "timings_ms": dataclasses.asdict(trace.timings_ms),
-        "speculation": dataclasses.asdict(trace.speculation),
+        "speculation": speculation_json(trace.speculation),
     }

@@ -24,6 +24,8 @@ from lsp_server.features import (
     clipboard,
     commands,
     configuration,
+    dashboard,
+    feedback,
     inline_completion,
     notebook_sync,
     text_sync,
@@ -33,12 +35,12 @@ from lsp_server.features import (
 from lsp_server.features.indexing import IndexFeed
 from lsp_server.features.loading_progress import LoadingProgress
 from lsp_server.host import Lease, ModelHost, service_key
+from lsp_server.learning.follower import Follower
 from lsp_server.options import Options, Problem, resolve
-from lsp_server.outcomes import LastOutcomes
 from lsp_server.pace import Pace
 from lsp_server.projects import Projects
 from lsp_server.protocol import FimbleProtocol
-from lsp_server.session import Session
+from lsp_server.session import OpenDocument, Session
 from lsp_server.settings import Settings
 from lsp_server.trust import TrustStore
 
@@ -49,7 +51,7 @@ _NOTHING = Options({})
 # The completion list is not among them: it is for some clients only.
 _FEATURES = (
     configuration, text_sync, notebook_sync, workspace, inline_completion, commands, why, ahead,
-    clipboard,
+    clipboard, feedback, dashboard,
 )  # fmt: skip
 
 
@@ -93,8 +95,13 @@ class FimbleLanguageServer(LanguageServer):
         self.session = Session(owner)
         self.client_name = ""
         self.metrics = host.metrics
+        self.explanations = host.explanations
         self.workspaces = host.workspaces
+        self.dashboard = host.dashboard
         self.index_feed = IndexFeed(host.workspaces, self.session)
+        self.feedback = host.feedback
+        self.follower = Follower(host.feedback, self._text_of)
+        self.session.on_change = self._note_change
         self._host = host
         self._lease: Lease | None = None
         self._progress: LoadingProgress | None = None
@@ -106,7 +113,6 @@ class FimbleLanguageServer(LanguageServer):
         self._settings_by_folder: dict[str | None, Settings] = {}
         self._told: list[Problem] = []
         self.settings = self._resolve(None)
-        self.last_outcomes = LastOutcomes()
         for feature in _FEATURES:
             feature.register(self)
 
@@ -169,6 +175,7 @@ class FimbleLanguageServer(LanguageServer):
         self.protocol.cancel_running_requests()
         self.index_feed.close()
         self.workspaces.clipboards.forget(self.session.owner)
+        self.follower.close()
         if self._lease is None:
             return
         if self._progress is not None:
@@ -204,6 +211,18 @@ class FimbleLanguageServer(LanguageServer):
             return
         logger.error("the model could not be loaded", exc_info=lease.error)
         self.show_error(f"fimble offers no suggestions: {lease.error}")
+
+    def _text_of(self, uri: str) -> str | None:
+        document = self.session.find(uri)
+        return None if document is None or self.session.is_lost(uri) else document.snapshot.text
+
+    def _note_change(self, before: OpenDocument, after: OpenDocument | None) -> None:
+        uri = before.snapshot.uri
+        if after is None:
+            self.follower.closed(uri)
+        else:
+            edits = after.snapshot.edits if after.snapshot.base_version is not None else ()
+            self.follower.changed(uri, before.snapshot.text, after.snapshot.text, edits)
 
     def show_error(self, message: str) -> None:
         """Let the user read ``message``."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -77,6 +77,10 @@ class Session:
         self._cursors: dict[str, int] = {}
         self._notebooks: dict[str, Notebook] = {}
         self._running: dict[str, asyncio.Task[object]] = {}
+        # Told of each change with the document before it and after it; None: it is being closed.
+        self.on_change: Callable[[OpenDocument, OpenDocument | None], None] = lambda _old, _new: (
+            None
+        )
 
     @property
     def num_documents(self) -> int:
@@ -128,7 +132,10 @@ class Session:
         self._lost.discard(snapshot.uri)
         text = without_lone_surrogates(snapshot.text)
         whole = replace(snapshot, text=text, owner=self.owner)
-        self._documents[snapshot.uri] = OpenDocument(whole, LineIndex.of(text))
+        former = self._documents.get(snapshot.uri)
+        opened = self._documents[snapshot.uri] = OpenDocument(whole, LineIndex.of(text))
+        if former is not None:
+            self.on_change(former, opened)
 
     def change(self, uri: str, version: int, changes: Sequence[ContentChange]) -> None:
         """Advance the document to ``version`` by ``changes``, each seen from its predecessor.
@@ -157,6 +164,7 @@ class Session:
         cursor = cursor_after(changed.snapshot.edits, self._cursors.get(uri))
         if cursor is not None:
             self._cursors[uri] = cursor
+        self.on_change(document, changed)
 
     def cursor(self, uri: str) -> int | None:
         """Return where the document's cursor should be, as an offset; None if nobody can tell."""
@@ -169,9 +177,12 @@ class Session:
     def close(self, uri: str) -> list[str]:
         """Forget the document and return what the service knows it by; nothing if it is not open."""
         self.cancel_running(uri)
+        document = self._documents.get(uri)
+        if document is not None:
+            self.on_change(document, None)
         self._lost.discard(uri)
         self._cursors.pop(uri, None)
-        document = self._documents.pop(uri, None)
+        self._documents.pop(uri, None)
         return [] if document is None else [document.snapshot.key]
 
     def open_notebook(self, notebook: Notebook, texts: Sequence[DocumentSnapshot]) -> None:

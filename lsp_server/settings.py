@@ -18,6 +18,8 @@ from completion.config import MIN_CONFIDENCE
 from completion.fim_format import Layout
 from completion.types import NoSuggestionReason
 from kvedit.policy import PatchMode
+from lsp_server.setting_rules import Reach as Reach
+from lsp_server.setting_rules import Rule as Rule
 from models.registry import DEFAULT_MODEL, registered_models
 
 
@@ -54,42 +56,6 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
-
-
-class Reach(StrEnum):
-    """Whom the choice of a setting concerns.
-
-    ``document``: one request, so folders of a workspace may differ. ``project``: the model that a
-    client gets. ``machine``: files, programs, the network or this user's other projects.
-    """
-
-    DOCUMENT = "document"
-    PROJECT = "project"
-    MACHINE = "machine"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a setting means and which values it may take, bounds included.
-
-    An ``optional`` setting may be empty, which its ``meaning`` explains. What reaches the machine
-    counts from a project's file only where the user trusts that file, except for ``free`` values;
-    a new setting does so unless it says otherwise. Text that ``may_be_path`` is relative to where
-    it is written. A ``secret`` is never shown.
-    """
-
-    meaning: str
-    minimum: float | None = None
-    maximum: float | None = None
-    optional: bool = False
-    reach: Reach = Reach.MACHINE
-    free: frozenset[object] = frozenset()
-    may_be_path: bool = False
-    secret: bool = False
-
-    def needs_trust(self, value: object) -> bool:
-        """Whether a project's file may set ``value`` only if the user trusts it."""
-        return self.reach is Reach.MACHINE and value not in self.free
 
 
 _DOCUMENT, _PROJECT = Reach.DOCUMENT, Reach.PROJECT
@@ -205,7 +171,13 @@ class EngineSettings:
         bool, Rule("draft several tokens at once; the text is the same", reach=_DOCUMENT)
     ] = True
     early_exit: Annotated[
-        float, Rule("take tokens this probable after the first layers, unverified; 0: none", 0, 1)
+        float,
+        Rule(
+            "take tokens this probable after the first layers, unverified; 0: none",
+            0,
+            1,
+            reach=_PROJECT,
+        ),
     ] = 0.0
     draft_model: Annotated[
         str,
@@ -272,6 +244,23 @@ class IndexSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningSettings:
+    """What fimble notes about its suggestions, and what it makes of that."""
+
+    enabled: Annotated[
+        bool,
+        Rule(
+            "note which suggestions were shown, taken and kept, as numbers on this machine",
+            free=frozenset({False}),
+        ),
+    ] = True
+    adaptive: Annotated[
+        bool,
+        Rule("let that decide how early and how sure suggestions are shown", reach=_PROJECT),
+    ] = True
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """The language server as a program."""
 
@@ -330,6 +319,7 @@ class Settings:
     prompt: PromptSettings = field(default_factory=PromptSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
 

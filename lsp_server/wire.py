@@ -21,12 +21,16 @@ an explicit one is held to them, until the next 0 or 2.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 
 from lsprotocol import types
 
+from lsp_server.indentation import Formatting, read_formatting
 from lsp_server.messages import Json, value_at
 
 logger = logging.getLogger(__name__)
+
+_MAX_NUM_FORMATTED = 64  # documents whose indentation is remembered
 
 # Claims that came with LSP 3.18, by their place in the client's capabilities.
 _CLAIMS_OF_3_18 = (
@@ -45,6 +49,7 @@ class WireDialect:
 
     def __init__(self) -> None:
         self._counts_from_zero = False
+        self._formatting: OrderedDict[str, Formatting] = OrderedDict()
 
     def mend(self, message: Json) -> None:
         """Rewrite ``message`` in place to what LSP 3.18 says; what is well formed stays as it is."""
@@ -56,6 +61,21 @@ class WireDialect:
             if isinstance(context, dict):
                 self._mend_range(context.get("selectedCompletionInfo"))
                 self._mend_trigger(context)
+            self._note_formatting(message.get("params"))
+
+    def formatting(self, uri: str) -> Formatting | None:
+        """Return how the client's editor indents the document, None if it never told."""
+        return self._formatting.get(uri)
+
+    def _note_formatting(self, params: Json) -> None:
+        """Keep Copilot's addition to the parameters, which reading them would drop."""
+        uri = value_at(params, "textDocument", "uri")
+        formatting = read_formatting(value_at(params, "formattingOptions"))
+        if isinstance(uri, str) and formatting is not None:
+            self._formatting[uri] = formatting
+            self._formatting.move_to_end(uri)
+            while len(self._formatting) > _MAX_NUM_FORMATTED:
+                self._formatting.popitem(last=False)
 
     def _mend_range(self, selected: Json) -> None:
         span = value_at(selected, "range")

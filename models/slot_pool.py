@@ -114,6 +114,11 @@ class SlotPool:
         """Return how many slots of ``extent`` can still be taken."""
         return len(self._extents[extent].free)
 
+    @property
+    def num_used(self) -> int:
+        """How many slots hold a token; may be asked from any thread."""
+        return int(np.count_nonzero(self.num_references))
+
     def take(self, extent: int, num_slots: int) -> list[int]:
         """Take the lowest free slots of ``extent``, each with one reference.
 

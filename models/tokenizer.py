@@ -114,6 +114,12 @@ class Tokenizer:
             known = self._token_bytes[token_id] = self._spell(token_id)
         return known
 
+    def spelling(self, token_id: int) -> bytes:
+        """Return the bytes of one token, for people: a control token's are its name."""
+        if token_id not in self._control_ids:
+            return self.token_bytes(token_id)
+        return next(name for name, known in self._controls.items() if known == token_id).encode()
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ``ids``; bytes that form no character become U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")

@@ -8,7 +8,7 @@ prompt ──▶ sources of the request: forced text, earlier suggestions, text 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -57,10 +57,11 @@ class DraftLimits:
 
 @dataclass(slots=True)
 class DraftCounts:
-    """Drafts verified and accepted so far."""
+    """Drafts verified and accepted so far; ``by_source`` has the accepted ones of each source."""
 
     num_drafted: int = 0
     num_accepted: int = 0
+    by_source: dict[str, int] = field(default_factory=dict)
 
 
 class Drafter:
@@ -127,10 +128,21 @@ class RequestDrafter:
         """Draft with ``output`` as well, while the text follows it."""
         self._expected.add(output)
 
-    def note_choice(self, tree: DraftTree, draft: int, token_id: int, *, was_drafted: bool) -> None:
-        """Take in that ``token_id`` was chosen behind ``draft`` of ``tree``, -1 for its place."""
-        self._estimates.note(tree.proposals.get(draft, {}), token_id)
+    def note_choice(
+        self, tree: DraftTree, draft: int, token_id: int, *, was_drafted: bool
+    ) -> str | None:
+        """Take in that ``token_id`` was chosen behind ``draft`` of ``tree``, -1 for its place.
+
+        Returns the first source that drafted it, None if it was not drafted.
+        """
+        proposals = tree.proposals.get(draft, {})
+        self._estimates.note(proposals, token_id)
         self.counts.num_accepted += was_drafted
+        if not was_drafted or token_id not in proposals:
+            return None
+        name = proposals[token_id][0][0]
+        self.counts.by_source[name] = self.counts.by_source.get(name, 0) + 1
+        return name
 
     def learn(self, text: Sequence[int], tree: DraftTree, logits: Tensor) -> None:
         """Take in the ``logits`` of a pass, [1 + num_drafts, vocab_size].

@@ -79,6 +79,7 @@ def _serve_here(arguments: argparse.Namespace) -> int:
         with asyncio.Runner() as runner:
             watch_turns(runner.get_loop())
             code = runner.run(serve(server.protocol, sys.stdin.fileno(), output))
+            runner.run(host.dashboard.close())
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     is_still_loading = host.close()

@@ -1,23 +1,21 @@
 """The daemon's own methods, for the command line: JSON-RPC in the framing of LSP.
 
 ``complete`` answers for a text that the caller sends, with ``progress`` notifications while the model
-loads, and ``cancel`` takes it back by its id. ``status`` says who is connected and which models are
-loaded. ``serve`` listens for HTTP, for as long as this connection lasts. ``stop`` ends the daemon.
+loads, and ``cancel`` takes it back by its id. ``why`` explains a request of any client, ``dashboard``
+says where the page is that shows them. ``status`` says who is connected and which models are loaded.
+``serve`` listens for HTTP, for as long as this connection lasts. ``stop`` ends the daemon.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import psutil
 from lsprotocol.types import ErrorCodes
 
 from completion.errors import CompletionError
@@ -29,11 +27,12 @@ from completion.types import (
     Suggestion,
     TriggerKind,
 )
-from lsp_server import version
 from lsp_server.api import Wishes, build_request
 from lsp_server.config_files import find_project, read_project_file, read_user_file
 from lsp_server.daemon.hello import Hello
 from lsp_server.errors import BadInputError, BadSettingError, FimbleError
+from lsp_server.explanation import question_of
+from lsp_server.explanations import LATEST
 from lsp_server.framing import BrokenFrame
 from lsp_server.host import Lease, ModelProgress
 from lsp_server.logs import request_scope
@@ -47,6 +46,7 @@ from lsp_server.messages import (
 )
 from lsp_server.metrics import Door
 from lsp_server.options import Options, from_environment, from_flags, resolve
+from lsp_server.process_status import process_status
 from lsp_server.report import as_json, as_sentence, insertion
 from lsp_server.settings import Settings
 from lsp_server.transport import FrameSource, StreamOutput
@@ -78,6 +78,8 @@ class ControlConnection:
         self._methods: dict[str, Callable[[MsgId, Params], Awaitable[object]]] = {
             "complete": self._complete,
             "status": self._status,
+            "why": self._why,
+            "dashboard": self._dashboard,
             "serve": self._serve,
             "stop": self._stop,
         }
@@ -167,11 +169,10 @@ class ControlConnection:
         if service is None:
             raise lease.error or FimbleError("the daemon is ending")
         with request_scope(request.request_id):
-            outcome = await self._daemon.host.metrics.counted(
-                lease.run(functools.partial(service.complete, request)),
-                Door.CONTROL,
-                request.request_id,
-            )
+            host, work = self._daemon.host, functools.partial(service.complete, request)
+            counted = host.metrics.counted(lease.run(work), Door.CONTROL, request.request_id)
+            question = question_of(request, Door.CONTROL, SCRIPT_OWNER)
+            outcome = await host.explanations.follow(counted, question, request)
         return _report(outcome, request)
 
     def _progress_sender(self, msg_id: MsgId) -> Callable[[ModelProgress], None]:
@@ -233,10 +234,8 @@ class ControlConnection:
         daemon = self._daemon
         now = time.monotonic()
         return {
-            "version": version.current(),
-            "pid": os.getpid(),
+            **process_status(daemon.host),
             "uptime_s": round(now - daemon.started_at, 1),
-            "resident_bytes": psutil.Process().memory_info().rss,
             "clients": [
                 {
                     "role": client.hello.role,
@@ -247,10 +246,18 @@ class ControlConnection:
                 }
                 for client in daemon.clients
             ],
-            "models": [dataclasses.asdict(status) for status in daemon.host.status()],
-            "indexes": [dataclasses.asdict(index) for index in daemon.host.workspaces.status()],
             "http": daemon.urls,
         }
+
+    async def _why(self, _msg_id: MsgId, params: Params) -> object:
+        request_id, explanations = params.get("id", LATEST), self._daemon.host.explanations
+        if not isinstance(request_id, str):
+            raise BadInputError("id has to be text")
+        found = explanations.find(request_id)
+        return {"explanation": None if found is None else explanations.as_json(found)}
+
+    async def _dashboard(self, _msg_id: MsgId, _params: Params) -> object:
+        return {"url": await self._daemon.host.dashboard.url(self._settings())}
 
     async def _serve(self, _msg_id: MsgId, params: Params) -> object:
         from lsp_server.http.access import Access  # heavy, and wanted by few

@@ -126,18 +126,20 @@ class Daemon:
             await asyncio.to_thread(self.host.unload_unused, self._settings.unload_after_s)
             await asyncio.to_thread(self.host.workspaces.close_unused, INDEX_UNUSED_S)
             await asyncio.to_thread(self.host.workspaces.take_over)
+            await self.host.dashboard.close_unused()
             if self._is_idle():
                 logger.info("nobody has been here for a while; ending")
                 return
 
     def _is_idle(self) -> bool:
         limit = self._settings.idle_shutdown_s
-        if self._tasks:
+        if self._tasks or self.host.dashboard.is_watched:
             self._idle_since = time.monotonic()
         return bool(limit) and time.monotonic() - self._idle_since >= limit
 
     async def _end_connections(self) -> None:
         self._stopping.set()
+        await self.host.dashboard.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -21,6 +21,7 @@ def register(server: FimbleLanguageServer) -> None:
         """Tell the service that a suggestion was taken, so that it can prepare the next one."""
         if not request_id:  # pygls lets arguments be left out altogether
             raise JsonRpcInvalidParams(f"{ACCEPTED_COMMAND} takes the id of the accepted request")
+        server.follower.accepted(request_id)
         service = server.background.ready
         if service is not None:
             service.accepted(request_id)

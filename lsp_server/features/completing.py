@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
@@ -20,6 +21,9 @@ from completion.types import (
     Suggestion,
 )
 from lsp_server.convert import Context, to_request
+from lsp_server.explanation import question_of
+from lsp_server.features.feedback import adaptation, note_offer
+from lsp_server.indentation import indented
 from lsp_server.logs import request_scope
 from lsp_server.metrics import Door
 from lsp_server.session import View
@@ -56,16 +60,37 @@ async def complete(
         logger.warning("asked for suggestions in %s, which is not open", uri)
         return None
     settings = ls.settings_for(view.document.snapshot.path)
+    started = time.perf_counter()
+    learnt = adaptation(ls)
+    ls.pace.adapt(learnt)
     request = to_request(position, context, view, ls.session.encoding, settings, uuid.uuid4().hex)
+    if learnt.log_odds:
+        min_confidence = learnt.min_confidence(settings.engine.min_confidence)
+        request = replace(request, min_confidence=min_confidence)
+    question = question_of(request, Door.LSP, ls.client_name or "lsp", uri=uri, start=view.start)
     ls.session.note_cursor(uri, request.offset - view.start)
     with request_scope(request.request_id), ls.session.newest_request(uri):
-        asked = _ask(ls, request, uri, settings)
-        outcome = await ls.metrics.counted(asked, Door.LSP, request.request_id)
+        work = _in_time(ls, request, uri, view, settings)
+        outcome = await ls.explanations.follow(work, question, request)
         _log(outcome)
-    if isinstance(outcome, Cancelled) or not ls.session.is_current(view.document):
+    if isinstance(outcome, Cancelled):
         raise asyncio.CancelledError
-    ls.last_outcomes.record(uri, request, outcome)
-    return None if isinstance(outcome, NoSuggestion) else Answer(outcome, request, view)
+    if isinstance(outcome, NoSuggestion):
+        return None
+    suggestion = indented(outcome, request, ls.protocol.formatting(uri))
+    note_offer(ls, suggestion, request, view, (time.perf_counter() - started) * 1000)
+    return Answer(suggestion, request, view)
+
+
+async def _in_time(
+    ls: FimbleLanguageServer, request: CompletionRequest, uri: str, view: View, settings: Settings
+) -> CompletionOutcome:
+    """Return how the request ended for its client: an answer about an older text is taken back."""
+    asked = _ask(ls, request, uri, settings)
+    outcome = await ls.metrics.counted(asked, Door.LSP, request.request_id)
+    if ls.session.is_current(view.document):
+        return outcome
+    return Cancelled(request.request_id, trace=outcome.trace)
 
 
 async def _ask(

@@ -75,7 +75,6 @@ def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) 
 
 def did_close(ls: FimbleLanguageServer, params: types.DidCloseTextDocumentParams) -> None:
     """Forget a document, and let the engine give back what it held for it."""
-    ls.last_outcomes.forget(params.text_document.uri)
     ls.index_feed.drop([params.text_document.uri])
     forget(ls, ls.session.close(params.text_document.uri))
 

@@ -20,6 +20,7 @@ from lsp_server.errors import BadInputError
 from lsp_server.http.errors import ApiError
 
 HEALTH_PATH = "/health"
+PAGE_PATH = "/dashboard"
 MIN_TOKEN_LENGTH = 16
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:@/?#\[\]]+)(?::\d{1,5})?")
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
@@ -75,9 +76,9 @@ class AccessCheck:
         if not self._is_own_name(host, scope):
             message = "the Host header names another server; use the address that fimble printed"
             raise ApiError(403, message, code="host_not_allowed")
-        if not _is_same_origin(scope, host):
+        if not _is_same_origin(scope, host) and not _opens_page(scope):
             raise ApiError(403, "web pages may not use this server", code="origin_not_allowed")
-        if self._access.token and scope["path"] != HEALTH_PATH:
+        if self._access.token and not _is_public(scope["path"]):
             self._check_token(scope)
         if scope["method"] in _BODY_METHODS:
             _check_content_type(scope)
@@ -137,6 +138,18 @@ def _is_same_origin(scope: Scope, host: str) -> bool:
     # Images and scripts carry no Origin; "none" is a person typing the address.
     sites = [value for name, value in scope["headers"] if name == b"sec-fetch-site"]
     return all(site in (b"same-origin", b"none") for site in sites)
+
+
+def _is_public(path: str) -> bool:
+    """Whether what is there is the same for everybody, so that it needs no token."""
+    return path in (HEALTH_PATH, PAGE_PATH) or path.startswith(PAGE_PATH + "/")
+
+
+def _opens_page(scope: Scope) -> bool:
+    """Whether a link somewhere leads a person here; pages can neither read nor frame what comes."""
+    is_link = _header(scope, b"sec-fetch-mode") == "navigate" and scope["method"] == "GET"
+    is_page = scope["path"].rstrip("/") == PAGE_PATH
+    return is_link and is_page and _header(scope, b"sec-fetch-dest") == "document"
 
 
 def _check_content_type(scope: Scope) -> None:

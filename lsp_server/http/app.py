@@ -15,18 +15,25 @@ from lsp_server.http.access import Access, AccessCheck
 from lsp_server.http.bodies import BODY_TIMEOUT_S, BodyLimit
 from lsp_server.http.choices import plan_choices
 from lsp_server.http.completions import Answer, EventStream, answer_whole
+from lsp_server.http.dashboard import add_dashboard
 from lsp_server.http.description import describe, page
+from lsp_server.http.dialects.either import EitherBody
+from lsp_server.http.dialects.infill import add_infill
+from lsp_server.http.dialects.tabby import add_tabby, answer_tabby
+from lsp_server.http.dialects.tabby_schema import TabbyBody, TabbyResponse
+from lsp_server.http.documents import add_documents
 from lsp_server.http.door import HttpDoor
+from lsp_server.http.explaining import add_explanations
 from lsp_server.http.metrics import HttpMetrics
 from lsp_server.http.observe import REQUEST_ID, Observe
 from lsp_server.http.schema import (
-    CompletionBody,
     CompletionResponse,
     ErrorBody,
     Health,
     ModelCard,
     ModelList,
 )
+from lsp_server.http.stats import add_stats
 from lsp_server.metrics import CONTENT_TYPE
 
 _REFUSED: dict[int | str, dict[str, Any]] = {
@@ -50,8 +57,11 @@ _COMPLETION_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(door: HttpDoor, render_metrics: Callable[[], bytes]) -> FastAPI:
-    """Return the routes of ``door``; ``render_metrics`` is what ``/metrics`` shows."""
+def create_app(door: HttpDoor, render_metrics: Callable[[], bytes], access: Access) -> FastAPI:
+    """Return the routes of ``door``; ``render_metrics`` is what ``/metrics`` shows.
+
+    ``access`` decides how much of what others asked may be seen.
+    """
     app = FastAPI(
         title="fimble",
         version=version.current(),
@@ -64,9 +74,15 @@ def create_app(door: HttpDoor, render_metrics: Callable[[], bytes]) -> FastAPI:
     )
     errors.install(app)
     _add_completions(app, door)
+    add_infill(app, door)
+    add_tabby(app, door)
+    add_documents(app, door)
     _add_models(app, door)
     _add_health(app, door)
     _add_pages(app, door, render_metrics)
+    add_explanations(app, door, access)
+    add_stats(app, door)
+    add_dashboard(app)
     return app
 
 
@@ -81,12 +97,14 @@ def _add_completions(app: FastAPI, door: HttpDoor) -> None:
     @app.post(
         "/v1/completions",
         summary="Complete one or more prompts",
-        response_model=CompletionResponse,
+        response_model=CompletionResponse | TabbyResponse,
         responses=_COMPLETION_RESPONSES,
         tags=["completions"],
     )
-    async def complete(request: Request, body: Annotated[CompletionBody, Body()]) -> Response:
-        """Text that belongs between ``prompt`` and ``suffix``."""
+    async def complete(request: Request, body: Annotated[EitherBody, Body()]) -> Response:
+        """Text that belongs between ``prompt`` and ``suffix``; with ``segments``, Tabby's words."""
+        if isinstance(body, TabbyBody):
+            return await answer_tabby(body, request, door)
         door.check_model(body.model)
         door.service()
         request_id: str = request.scope[REQUEST_ID]
@@ -136,7 +154,7 @@ def _add_health(app: FastAPI, door: HttpDoor) -> None:
         """200 once the model is loaded, 503 before. Needs no token."""
         state, progress = door.state, door.progress
         told = {
-            "status": state,
+            "status": "ok" if state == "ready" else state,  # the word of llama.cpp's clients
             "model": door.model_name,
             "progress": {"stage": str(progress.stage), "fraction": progress.fraction}
             if progress is not None and state == "loading"

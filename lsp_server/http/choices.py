@@ -32,8 +32,8 @@ from retrieval.languages import language_for
 
 DEFAULT_MAX_TOKENS = 16
 MAX_NUM_CHOICES = 32
-_LEAST_TEMPERATURE = 1e-3  # logits divided by less are infinite
-_LEAST_TOP_P = 1e-6  # the likeliest token alone
+LEAST_TEMPERATURE = 1e-3  # logits divided by less are infinite
+LEAST_TOP_P = 1e-6  # the likeliest token alone
 _LEAST_LOGPROB = -9999.0  # JSON has no infinity; OpenAI writes this
 
 
@@ -133,8 +133,8 @@ def _request(
         is_interactive=False,
         max_new_tokens=body.max_tokens or DEFAULT_MAX_TOKENS,
         deadline_ms=options.deadline_ms or SCRIPT_DEADLINE_MS,
-        temperature=0.0 if temperature < _LEAST_TEMPERATURE else temperature,
-        top_p=max(_LEAST_TOP_P, defaults.top_p if body.top_p is None else body.top_p),
+        temperature=0.0 if temperature < LEAST_TEMPERATURE else temperature,
+        top_p=max(LEAST_TOP_P, defaults.top_p if body.top_p is None else body.top_p),
         top_k=defaults.top_k,
         seed=body.seed,
         stop=_stops(body.stop),
@@ -166,12 +166,21 @@ def finish(choice: PlannedChoice, outcome: CompletionOutcome) -> FinishedChoice:
             reason = "stop" if ends_itself else "length"
             stats = outcome.trace.prompt
             return FinishedChoice(choice.index, text, reason, found.num_tokens, found.tokens, stats)
-        case NoSuggestion():
-            if outcome.reason in _FAILURES:
-                raise _FAILURES[outcome.reason]()
+        case NoSuggestion() | Cancelled():
+            check_served(outcome)
             return FinishedChoice(choice.index, "", "stop", 0, (), outcome.trace.prompt)
-        case Cancelled():
-            raise stopping()
+
+
+def check_served(outcome: CompletionOutcome) -> None:
+    """Refuse an outcome that says nothing about the text.
+
+    Raises:
+        ApiError: The engine failed, was too late, or was told to stop.
+    """
+    if isinstance(outcome, Cancelled):
+        raise stopping()
+    if isinstance(outcome, NoSuggestion) and outcome.reason in _FAILURES:
+        raise _FAILURES[outcome.reason]()
 
 
 def stopping() -> ApiError:

@@ -127,10 +127,10 @@ class EventStream(Response):
                 async with aclosing(self._answer.chunks()) as chunks:
                     async for chunk in chunks:
                         if not is_started:
-                            await _start(send)
+                            await start_events(send)
                             is_started = True
                         await _send_event(send, chunk)
-                await _send_data(send, "[DONE]")
+                await send_data(send, "[DONE]")
             except ApiError as error:
                 if not is_started:
                     raise
@@ -138,15 +138,17 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _start(send: Send) -> None:
+async def start_events(send: Send) -> None:
+    """Begin a response of server-sent events."""
     await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
 
 
 async def _send_event(send: Send, content: Mapping[str, object]) -> None:
-    await _send_data(send, json.dumps(content, ensure_ascii=False, allow_nan=False))
+    await send_data(send, json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
-async def _send_data(send: Send, text: str) -> None:
+async def send_data(send: Send, text: str) -> None:
+    """Send one event that holds ``text``, a single line."""
     line = f"data: {text}\n\n".encode()
     await send({"type": "http.response.body", "body": line, "more_body": True})
 

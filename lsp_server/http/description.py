@@ -62,13 +62,14 @@ def _sections(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
             yield f"<p>{escape(operation.get('description', operation['summary']))}</p>"
             if "requestBody" in operation:
-                yield _fields(document, _body_name(operation))
+                yield from (_fields(document, name) for name in _body_names(operation))
             yield _responses(operation["responses"])
 
 
-def _body_name(operation: Mapping[str, Any]) -> str:
-    reference: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    return reference.rpartition("/")[2]
+def _body_names(operation: Mapping[str, Any]) -> list[str]:
+    """Return the names of what a body may be; of several, any."""
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    return [str(each["$ref"]).rpartition("/")[2] for each in schema.get("oneOf", [schema])]
 
 
 def _fields(document: Mapping[str, Any], name: str) -> str:
@@ -79,8 +80,7 @@ def _fields(document: Mapping[str, Any], name: str) -> str:
         mark = " (required)" if field in required else ""
         meaning = escape(spec.get("description", "")) + mark
         rows.append(f"<tr><td><code>{escape(field)}</code><td>{escape(_kind(spec))}<td>{meaning}")
-        nested = _nested_name(spec)
-        if nested:
+        for nested in _nested_names(spec):
             rows.append(f"<tr><td><td colspan=2>{_fields(document, nested)}")
     return f"<table><tr><th>Field<th>Type<th>Meaning{''.join(rows)}</table>"
 
@@ -90,9 +90,11 @@ def _branches(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [branch for branch in branches if branch.get("type") != "null"]
 
 
-def _nested_name(spec: Mapping[str, Any]) -> str:
-    references = [branch["$ref"] for branch in _branches(spec) if "$ref" in branch]
-    return str(references[0]).rpartition("/")[2] if references else ""
+def _nested_names(spec: Mapping[str, Any]) -> list[str]:
+    """Return the names of the objects that a field holds, or a list in it does."""
+    branches = _branches(spec)
+    items = [item for branch in branches for item in _branches(branch.get("items", {}))]
+    return [each["$ref"].rpartition("/")[2] for each in (*branches, *items) if "$ref" in each]
 
 
 def _kind(spec: Mapping[str, Any]) -> str:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from completion.types import CancellationToken, CompletionOutcome
+from completion.types import (
+    CancellationToken,
+    CompletionOutcome,
+    CompletionRequest,
+    Suggestion,
+)
+from lsp_server.explanation import question_of
 from lsp_server.http.choices import FinishedChoice, PlannedChoice, finish, stopping
 from lsp_server.http.errors import ApiError, try_later
+from lsp_server.http.held_documents import HeldDocuments
 from lsp_server.http.prompts import PromptTable
+from lsp_server.learning.feedback import Feedback
+from lsp_server.learning.observation import Offer
 from lsp_server.logs import request_scope
 from lsp_server.metrics import Door
 from lsp_server.settings import Settings
@@ -21,10 +30,12 @@ from models import registry
 
 if TYPE_CHECKING:  # importing the service loads torch
     from completion.service import CompletionService
+    from lsp_server.explanations import Explanations
     from lsp_server.host import ModelHost, ModelProgress
 
 # Beyond these a client is told to come back. Each waits in a thread that editors need too.
 MAX_NUM_REQUESTS = 32
+MAX_NUM_WATCHING = 16  # each holds a connection open, and gets every event
 RETRY_LOADING_S = 30.0
 
 
@@ -49,11 +60,28 @@ class HttpDoor:
         self.model_name = _public_name(settings.model.name)
         self.created = int(time.time())
         self.prompts = PromptTable(self._forget)
+        self.documents = HeldDocuments(self._forget)
         self.num_requests = 0
         self._host = host
         self._running: set[asyncio.Task[CompletionOutcome]] = set()
-        self._is_closing = False
+        self.is_closing = asyncio.Event()
+        self._num_watching = 0
         self._take_lease()
+
+    @property
+    def host(self) -> ModelHost:
+        """What this process holds."""
+        return self._host
+
+    @property
+    def explanations(self) -> Explanations:
+        """Those of all doors of this process."""
+        return self._host.explanations
+
+    @property
+    def feedback(self) -> Feedback:
+        """What is told of suggestions, over all doors of this process."""
+        return self._host.feedback
 
     @property
     def names(self) -> list[str]:
@@ -78,7 +106,7 @@ class HttpDoor:
         Raises:
             ApiError: The model is loading, or could not be loaded.
         """
-        if self._is_closing:
+        if self.is_closing.is_set():
             raise stopping()
         service = self._lease.ready
         if service is not None:
@@ -119,6 +147,22 @@ class HttpDoor:
         finally:
             self.num_requests -= 1
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Count somebody as looking on for as long as the block runs.
+
+        Raises:
+            ApiError: There are too many.
+        """
+        if self._num_watching >= MAX_NUM_WATCHING:
+            message = f"{MAX_NUM_WATCHING} clients look on already"
+            raise try_later(429, message, code="too_many_watching", after_s=2)
+        self._num_watching += 1
+        try:
+            yield
+        finally:
+            self._num_watching -= 1
+
     async def run(
         self, planned: Sequence[PlannedChoice]
     ) -> AsyncGenerator[Piece | FinishedChoice, None]:
@@ -146,22 +190,14 @@ class HttpDoor:
     async def _generate(
         self, choice: PlannedChoice
     ) -> AsyncGenerator[Piece | FinishedChoice, None]:
-        service, loop = self.service(), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         texts: asyncio.Queue[str | None] = asyncio.Queue()
 
         def on_text(text: str) -> None:  # on the engine's thread
             loop.call_soon_threadsafe(texts.put_nowait, text)
 
-        def work(token: CancellationToken) -> CompletionOutcome:
-            # A filter may take back what was shown, so only raw text is shown as it grows.
-            listener = on_text if choice.request.verbatim else None
-            return service.complete(choice.request, token, listener)
-
-        request_id = choice.request.request_id
-        with request_scope(request_id):
-            counted = self._host.metrics.counted(self._lease.run(work), Door.HTTP, request_id)
-            task = asyncio.create_task(counted)
-        self._running.add(task)
+        # A filter may take back what was shown, so only raw text is shown as it grows.
+        task = self._start(choice.request, on_text if choice.request.verbatim else None)
         task.add_done_callback(lambda _: texts.put_nowait(None))
         sent = ""
         try:
@@ -172,6 +208,7 @@ class HttpDoor:
             if task.cancelled():
                 raise stopping()
             outcome = task.result()
+            self._note_offer(outcome, choice.request)
             finished = finish(choice, outcome)
             if len(finished.text) > len(sent):
                 yield Piece(choice.index, finished.text[len(sent) :])
@@ -180,12 +217,81 @@ class HttpDoor:
             task.cancel()
             self._running.discard(task)
 
+    async def answer(self, request: CompletionRequest) -> CompletionOutcome:
+        """Return the outcome of one request; cancelling the task that waits for it frees the engine.
+
+        Raises:
+            ApiError: There is no model to ask, or the server is stopping.
+        """
+        task = self._start(request, None)
+        try:
+            await asyncio.wait([task])
+            if task.cancelled():
+                raise stopping()
+            self._note_offer(task.result(), request)
+            return task.result()
+        finally:
+            task.cancel()
+            self._running.discard(task)
+
+    def prepare(self, request: CompletionRequest) -> None:
+        """Bring caches up to ``request``, which is likely to be asked; without a model, do nothing."""
+        service = self._lease.ready
+        if service is not None and not self.is_closing.is_set():
+            service.prepare(request)
+
+    def accepted(self, request_id: str) -> None:
+        """Note that the suggestion of ``request_id`` was inserted: what follows it is prepared."""
+        service = self._lease.ready
+        if service is not None and not self.is_closing.is_set():
+            service.accepted(request_id)
+
+    def _start(
+        self, request: CompletionRequest, on_text: Callable[[str], None] | None
+    ) -> asyncio.Task[CompletionOutcome]:
+        """Begin to work on ``request``; the caller takes the task out of what is running."""
+        service = self.service()
+
+        def work(token: CancellationToken) -> CompletionOutcome:
+            return service.complete(request, token, on_text)
+
+        with request_scope(request.request_id):
+            asked = self._lease.run(work)
+            counted = self._host.metrics.counted(asked, Door.HTTP, request.request_id)
+            client = request.document.owner.removeprefix("http:") or "http"
+            question = question_of(request, Door.HTTP, client)
+            followed = self.explanations.follow(counted, question, request)
+            task = asyncio.create_task(followed)
+        self._running.add(task)
+        return task
+
+    def _note_offer(self, outcome: CompletionOutcome, request: CompletionRequest) -> None:
+        """Let clients tell what becomes of a suggestion; before they do, nobody counts it."""
+        if not isinstance(outcome, Suggestion):
+            return
+        offer = Offer(
+            request_id=outcome.request_id,
+            door=Door.HTTP,
+            num_chars=len(outcome.text),
+            num_lines=outcome.text.count("\n") + 1,
+            language_id=request.document.language_id,
+            model=self.model_name,
+            client="http",
+            source=outcome.source,
+            confidence=outcome.confidence,
+            latency_ms=outcome.trace.timings_ms.total,
+            is_recorded=self.settings.learning.enabled,
+            is_visible=False,
+        )
+        self.feedback.offered(offer)
+
     def close(self) -> None:
         """Cancel what is running, forget every document and give the lease back."""
-        self._is_closing = True
+        self.is_closing.set()
         for task in self._running:
             task.cancel()
         self.prompts.clear()
+        self.documents.clear()
         self._lease.close()
 
     def _take_lease(self) -> None:

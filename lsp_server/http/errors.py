@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from lsp_server.errors import FimbleError
+from lsp_server.http.dialects.either import DIALECTS, OPENAI
 
 _MAX_NAME_LENGTH = 64
 _MISSING_ROUTES = {
@@ -25,7 +26,8 @@ _MISSING_ROUTES = {
 class ApiError(FimbleError):
     """A request that cannot be served.
 
-    ``param`` names the field at fault, ``code`` is for programs, the message for people.
+    ``param`` names the field at fault, ``code`` is for programs, the message for people. ``details``
+    are what a program needs to go on.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class ApiError(FimbleError):
         code: str,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
+        self.details = dict(details or {})
         self.status, self.message, self.code, self.param = status, message, code, param
         self.headers = dict(headers or {})
 
@@ -45,7 +49,7 @@ class ApiError(FimbleError):
         """Return the error object."""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return {"error": error}
+        return {"error": {**error, **self.details}}
 
     def response(self) -> JSONResponse:
         """Return the response that tells of it."""
@@ -82,22 +86,24 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 def _first_problem(error: RequestValidationError) -> ApiError:
     problem = error.errors()[0]
-    kind, location = problem["type"], [part for part in problem["loc"] if part != "body"]
+    kind, (_, *location) = problem["type"], problem["loc"]
+    words = location.pop(0) if location and location[0] in DIALECTS else None
     if kind == "json_invalid":
         reason = problem.get("ctx", {}).get("error", "")
         return bad_request(f"the body is not JSON: {reason}", code="invalid_json")
     if not location:
-        return bad_request("the body must be a JSON object with a prompt")
+        return bad_request("the body must be a JSON object")
     names = [_readable(part) for part in location if isinstance(part, str)]
     # What follows a field's own name may be a branch of its union, which no client knows.
     param = ".".join(names[:2]) if names[0] in _NESTED else names[0] if names else None
     if kind == "extra_forbidden":
         hint = "; fimble completes text and has no chat" if param == "messages" else ""
         return bad_request(f"{param} is not supported{hint}", param, "unknown_parameter")
-    return bad_request(_message(str(param), kind, problem["msg"]), param)
+    meanings = _MEANINGS if words == OPENAI else {}
+    return bad_request(_message(str(param), kind, problem["msg"], meanings), param)
 
 
-_NESTED = {"stream_options", "fimble"}
+_NESTED = {"stream_options", "fimble", "segments", "debug_options", "wishes"}
 _MEANINGS = {
     "prompt": "must be a string or a list of 1 to 16 strings",
     "stop": "must be a string or a list of up to 4 strings, none of them empty",
@@ -108,12 +114,12 @@ _MEANINGS = {
 }
 
 
-def _message(param: str, kind: str, said: str) -> str:
+def _message(param: str, kind: str, said: str, meanings: Mapping[str, str]) -> str:
     if kind == "missing":
         return f"{param} is missing"
     if kind == "value_error":
         return f"{param} {said.removeprefix('Value error, ')}"
-    meaning = _MEANINGS.get(param)
+    meaning = meanings.get(param)
     return f"{param} {meaning}" if meaning else f"{param}: {said[:1].lower()}{said[1:]}"
 
 

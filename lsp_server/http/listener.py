@@ -44,6 +44,11 @@ class HttpListener:
         """How many completions are waited for."""
         return self._door.num_requests
 
+    @property
+    def num_connections(self) -> int:
+        """How many clients are connected, idle ones too."""
+        return len(self._server.server_state.connections)
+
     async def close(self) -> None:
         """Cancel what is running, answer it, and close the socket; idempotent."""
         if not self._server.should_exit:
@@ -78,7 +83,7 @@ async def open_listener(
         _close_all(sockets)
         raise
     own_metrics = HttpMetrics()
-    app = create_app(door, lambda: host.metrics.render() + own_metrics.render())
+    app = create_app(door, lambda: host.metrics.render() + own_metrics.render(), access)
     server = _Server(
         uvicorn.Config(
             with_layers(app, door, access, own_metrics),

@@ -69,4 +69,6 @@ class Observe:
 def _extended(
     headers: Iterable[tuple[bytes, bytes]], more: Iterable[tuple[bytes, bytes]]
 ) -> list[tuple[bytes, bytes]]:
-    return [*headers, *more]
+    found = list(headers)
+    given = {name.lower() for name, _ in found}  # a page of ours brings a policy of its own
+    return [*found, *(header for header in more if header[0] not in given)]

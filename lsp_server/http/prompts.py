@@ -2,7 +2,8 @@
 
 A client of HTTP sends texts, not documents. The text that a person types in grows at the cursor,
 and its beginning stays; so a prompt that begins like one before it is taken for the next version of
-the same document. A wrong guess costs time, never a wrong answer: the cache is compared token by
+the same document, and so is one that begins within it: clients send the lines around the cursor, and
+the first of them goes when another is typed. A wrong guess costs time, never a wrong answer: the cache is compared token by
 token.
 """
 
@@ -14,8 +15,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from completion.differences import edit_between, num_common
+from completion.differences import num_common
 from completion.types import DocumentSnapshot, document_key
+from lsp_server.http.shifted import edits_between, num_dropped
 
 MAX_NUM_DOCUMENTS = 16
 _MIN_COMMON_CHARS = 64
@@ -52,7 +54,7 @@ class PromptTable:
             language_id=prompt.language_id,
             text=text,
             path=prompt.path,
-            edits=(edit_between(known.text, text),) if known else (),
+            edits=edits_between(known.text, text) if known else (),
             base_version=known.version if known else None,
             owner=prompt.owner,
         )
@@ -78,7 +80,8 @@ class PromptTable:
         best, best_length = None, 0
         for document in self._documents.values():
             if document.owner == prompt.owner and document.path is None:
-                length = num_common(document.text, prompt.prefix)
+                start = num_dropped(document.text, prompt.prefix)
+                length = num_common(document.text[start:], prompt.prefix)
                 if length > best_length:
                     best, best_length = document, length
         is_enough = best_length >= min(_MIN_COMMON_CHARS, len(prompt.prefix))

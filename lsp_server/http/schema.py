@@ -223,8 +223,8 @@ class LoadProgress(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether requests are served: ``ready``, ``loading`` or ``failed``."""
+    """Whether requests are served: ``ok``, ``loading`` or ``failed``."""
 
-    status: Literal["ready", "loading", "failed"]
+    status: Literal["ok", "loading", "failed"]
     model: str
     progress: LoadProgress | None

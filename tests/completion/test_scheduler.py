@@ -297,6 +297,19 @@ def test_urgent_work_that_falls_due_interrupts_what_is_less_urgent(engine: Engin
     long.may_end.set()
 
 
+def test_urgent_work_that_was_cancelled_takes_no_session(engine: EngineThread) -> None:
+    log: list[str] = []
+    long, token = Steps("long", log), CancellationToken()
+    done = engine.submit(Priority.SCRIPT, "a", long, CancellationToken())
+    assert long.has_started.wait(5)
+    token.cancel()
+    with pytest.raises(WorkCancelled):
+        engine.submit(Priority.PATCH, "a", quick("patch", log), token).result(5)
+    long.may_end.set()
+    assert done.result(5) == "long"
+    assert log == ["long starts", "long ends"]
+
+
 def test_closing_cancels_what_is_not_due_yet() -> None:
     engine = EngineThread()
     later = engine.submit(Priority.HEAL, "a", lambda _: None, CancellationToken(), delay_s=3600)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 ISOLATED = (sys.executable, "-I", "-m", "lsp_server")
@@ -156,3 +160,44 @@ def hostile_workspace(tmp_path: Path) -> Path:
                 "    log.write(__name__ + '\\n')\n"
             )
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., Any]:
+    """Return ``serving(folder, *flags)``, a context: ``fimble serve`` that is ready, by its URL."""
+    return _serving
+
+
+@contextmanager
+def _serving(folder: Path, *flags: str) -> Iterator[str]:
+    """Run ``fimble serve`` on a free port until the block ends, and yield its URL once ready."""
+    log = (folder / "serve.log").open("wb")
+    process = subprocess.Popen(
+        [*ISOLATED, "serve", "--port", "0", *flags],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env={**os.environ, "FIMBLE_MODEL_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().decode().strip()
+        assert url, (folder / "serve.log").read_text()
+        _wait_until_ready(url)
+        yield url
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        log.close()
+
+
+def _wait_until_ready(url: str) -> None:
+    health, poll = url.removesuffix("/v1") + "/health", threading.Event()
+    for _ in range(600):
+        if httpx.get(health).status_code == 200:
+            return
+        poll.wait(0.1)
+    raise AssertionError(httpx.get(health).text)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,45 +17,9 @@ import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.weights]
 
-FIMBLE = (sys.executable, "-I", "-m", "lsp_server")
 TOKEN = "a-token-of-some-length"
 PROMPT = "def add(a, b):\n    return "
 SUFFIX = "\n\n\nprint(add(1, 2))\n"
-
-
-@contextmanager
-def serving(folder: Path, *flags: str) -> Iterator[str]:
-    """Run ``fimble serve`` on a free port until the block ends, and yield its URL once ready."""
-    log = (folder / "serve.log").open("wb")
-    process = subprocess.Popen(
-        [*FIMBLE, "serve", "--port", "0", *flags],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env={**os.environ, "FIMBLE_MODEL_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None
-    try:
-        url = process.stdout.readline().decode().strip()
-        assert url, (folder / "serve.log").read_text()
-        wait_until_ready(url)
-        yield url
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        log.close()
-
-
-def wait_until_ready(url: str) -> None:
-    health, poll = url.removesuffix("/v1") + "/health", threading.Event()
-    for _ in range(600):
-        if httpx.get(health).status_code == 200:
-            return
-        poll.wait(0.1)
-    raise AssertionError(httpx.get(health).text)
 
 
 def wait_until_gone(url: str) -> None:
@@ -74,7 +34,7 @@ def wait_until_gone(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(serving: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(tmp_path_factory.mktemp("standalone"), "--standalone") as url:
         yield url
 
@@ -173,7 +133,7 @@ def test_curl_sends_a_large_body_and_reads_why_it_is_refused(
     assert b"http.max_body_mb" in answer
 
 
-def test_the_daemon_serves_as_long_as_the_command_runs(tmp_path: Path) -> None:
+def test_the_daemon_serves_as_long_as_the_command_runs(serving: Any, tmp_path: Path) -> None:
     token_file = tmp_path / "token"
     token_file.write_text(TOKEN + "\n")
     token_file.chmod(0o600)

@@ -30,7 +30,11 @@ tiny_tokenizer, tiny_model = _completion.tiny_tokenizer, _completion.tiny_model
 
 Connect = Callable[..., Any]
 Initialize = Callable[..., Any]
-FLAGS = {"server.wait_for_model": "true", "completion.deadline_ms": "60000"}
+FLAGS = {
+    "server.wait_for_model": "true",
+    "completion.deadline_ms": "60000",
+    "engine.speculation": "false",  # so that a pass over one row is one of decoding
+}
 CONFIG = CompletionConfig(
     prompt=PromptConfig(max_num_tokens=1024),
     engine=EngineConfig(prefill_chunk=32, prefetch_after_acceptance=False, max_new_tokens=24),

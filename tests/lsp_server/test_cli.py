@@ -65,9 +65,15 @@ FIELDS = {
     "timings_ms": dict,
     "speculation": dict,
 }
-PROMPT = {"num_tokens", "num_cached_tokens", "num_patched_tokens", "num_new_tokens"}
-TIMINGS = {"total", "retrieval", "prompt", "patch", "prefill", "decode"}
-SPECULATION = {"num_forward_passes", "num_draft_tokens", "num_accepted_tokens"}
+PROMPT = {
+    "num_tokens",
+    "num_cached_tokens",
+    "num_patched_tokens",
+    "num_new_tokens",
+    "num_healed_tokens",
+}
+TIMINGS = {"total", "waiting", "retrieval", "prompt", "patch", "prefill", "decode", "post"}
+SPECULATION = {"num_forward_passes", "num_draft_tokens", "num_accepted_tokens", "by_source"}
 
 
 def check_object(text: str) -> dict[str, Any]:

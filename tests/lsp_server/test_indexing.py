@@ -276,7 +276,8 @@ async def test_what_was_copied_is_context_for_whoever_copied_it(
         assert await sources(other) == []
         assert workspaces.clipboards.text("one") == text
     assert workspaces.clipboards.text("one") == ""
-    assert "copied_helper" not in caplog.text
+    own = [one.getMessage() for one in caplog.records if not one.name.startswith("pygls")]
+    assert "copied_helper" not in "".join(own)  # pygls logs what it sends: fimble keeps that out
     assert "hunter2" not in caplog.text
 
 

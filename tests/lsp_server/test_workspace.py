@@ -114,10 +114,10 @@ async def test_why_tells_how_the_last_request_of_a_document_ended(
         await client.response(client.complete(0, 4))
         refused = (await client.ask("fimble/why", document))["result"]
         client.notify("textDocument/didClose", document)
-        assert (await client.ask("fimble/why", document))["result"] is None
+        assert (await client.ask("fimble/why", document))["result"] == refused
     assert (offered["outcome"], offered["text"]) == ("suggestion", "a + b")
-    assert offered["sentence"] == "a suggestion was offered"
-    assert (refused["outcome"], refused["reason"]) == ("none", "repeats_suffix")
+    assert "a suggestion was offered" in offered["sentence"]
+    assert (refused["outcome"], refused["reason"]) == ("nothing", "repeats_suffix")
     assert "repeated the text that already follows the cursor (duplicates)" in refused["sentence"]
 
 

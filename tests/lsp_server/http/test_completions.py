@@ -112,9 +112,11 @@ def test_logprobs_of_a_stream_come_with_the_end_of_the_choice(tiny: Any) -> None
     body = {"prompt": "value = ", "max_tokens": 8, "logprobs": 0}
     whole = tiny.post(body).json()["choices"][0]["logprobs"]
     chunks = events(tiny.post({**body, "stream": True}).text)
-    assert [chunk["choices"][0]["logprobs"] for chunk in chunks] == [None] * (len(chunks) - 1) + [
-        whole
-    ]
+    *others, last = [chunk["choices"][0]["logprobs"] for chunk in chunks]
+    assert others == [None] * (len(chunks) - 1)
+    # Rows of longer and shorter passes may differ in the last bits; see ARCHITECTURE.md.
+    logprobs = pytest.approx(whole["token_logprobs"], abs=1e-4)
+    assert last == {**whole, "token_logprobs": logprobs}
     assert whole["top_logprobs"] is None
 
 
@@ -155,10 +157,18 @@ def test_trimmed_text_is_what_an_editor_would_show(tiny: Any) -> None:
 def test_the_description_and_its_page_load_nothing_from_elsewhere(tiny: Any) -> None:
     described = tiny.get("/openapi.json")
     document = described.json()
-    assert set(document["paths"]) == {
+    assert set(document["paths"]) >= {
         "/v1/completions",
         "/v1/models",
         "/v1/models/{model}",
+        "/infill",
+        "/props",
+        "/v1/events",
+        "/v1/health",
+        "/v1/documents",
+        "/v1/documents/{document_id}",
+        "/v1/documents/{document_id}/edits",
+        "/v1/documents/{document_id}/complete",
         "/health",
         "/metrics",
     }
@@ -166,7 +176,8 @@ def test_the_description_and_its_page_load_nothing_from_elsewhere(tiny: Any) -> 
     described_as = document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
     assert list(described_as) == ["text/plain"]
     page = tiny.get("/docs")
-    assert "max_tokens" in page.text
+    for field in ("max_tokens", "segments", "input_prefix", "filepath", "filename"):
+        assert f"<code>{field}</code>" in page.text
     for word in ("<script", "src=", "http:", "https:", "//", "@import"):
         assert word not in page.text.replace("<!doctype html>", ""), word
     assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -1,0 +1,121 @@
+"""What is known of each token of a request: references on the way, texts when somebody asks.
+
+A request pays for a few pointers. Spelling a prompt takes a millisecond, and is done by whoever
+reads the explanation.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from completion.prompt import CHUNK, Segment
+from kvedit.fates import TokenFates, TokenState
+from models.tokenizer import Tokenizer
+
+MODEL = "model"  # the origin of tokens that no draft foresaw
+_BYTES_PER_TOKEN = 40  # of a prompt: its id, where it came from
+
+# What people call the segments of a prompt; the others go by their own ids.
+_SEGMENT_NAMES = {"line": "middle"}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSpan:
+    """``num_tokens`` of a prompt's ``segment`` that share one ``state``. Sentinels are spelled out."""
+
+    text: str
+    state: TokenState
+    segment: str
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputToken:
+    """A token of the output: what it added to the text, and who foresaw it.
+
+    ``origin`` is ``model``, or the source whose draft was accepted.
+    """
+
+    text: str
+    origin: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenTokens:
+    """The tokens of one continuation, as the run that wrote it holds them.
+
+    ``shown`` is their text without what the document has already, ``num_shown_chars`` how much of it
+    was there behind each. The first ``num_kept`` make the text that was kept. ``origins`` name the
+    source of each accepted draft; they may end early.
+    """
+
+    shown: str
+    num_shown_chars: Sequence[int]
+    logprobs: Sequence[float]
+    num_kept: int
+    origins: Sequence[str | None] = ()
+
+    def tokens(self, num_tokens: int) -> Iterator[OutputToken]:
+        """Yield the first ``num_tokens``, or as many as there are."""
+        start = 0
+        for at, stop in enumerate(self.num_shown_chars[:num_tokens]):
+            origin = self.origins[at] if at < len(self.origins) else None
+            yield OutputToken(self.shown[start:stop], origin or MODEL, self.logprobs[at])
+            start = stop
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The tokens of one request. The vocabulary may be gone when they are read: its model was dropped."""
+
+    tokenizer: weakref.ref[Tokenizer]
+    segments: tuple[Segment, ...]
+    fates: TokenFates
+    written: WrittenTokens | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """Roughly what keeping this keeps alive."""
+        num_tokens = len(self.fates.ages) + len(self.fates.places)
+        return num_tokens * _BYTES_PER_TOKEN
+
+    def of(self, written: WrittenTokens | None) -> Evidence:
+        """Return the same for another continuation of the prompt."""
+        return self if written is self.written else replace(self, written=written)
+
+    def spans(self) -> list[PromptSpan] | None:
+        """Return the prompt, cut where segment or state change; None if its model was dropped."""
+        tokenizer = self.tokenizer()
+        if tokenizer is None:
+            return None
+        states, start, spans = self.fates.states(), 0, []
+        for segment in self.segments:
+            stop = start + len(segment.token_ids)
+            tokens = zip(states[start:stop], segment.token_ids, strict=True)
+            for state, some in groupby(tokens, key=lambda token: token[0]):
+                ids = [token_id for _, token_id in some]
+                text = _spelled(tokenizer, ids)
+                spans.append(PromptSpan(text, state, _name(segment.segment_id), len(ids)))
+            start = stop
+        return spans
+
+    def output(self, *, all_tokens: bool) -> list[OutputToken]:
+        """Return the tokens whose text was kept, or all that were written."""
+        if self.written is None:
+            return []
+        num_tokens = len(self.written.logprobs) if all_tokens else self.written.num_kept
+        return list(self.written.tokens(num_tokens))
+
+
+def _name(segment_id: str) -> str:
+    if segment_id.startswith(CHUNK):
+        return "context"
+    return _SEGMENT_NAMES.get(segment_id, segment_id)
+
+
+def _spelled(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
+    return b"".join(map(tokenizer.spelling, token_ids)).decode("utf-8", errors="replace")

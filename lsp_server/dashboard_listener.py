@@ -1,0 +1,77 @@
+"""Where this process shows its dashboard: a listener that is opened when somebody asks for the page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from lsp_server.settings import Settings
+
+if TYPE_CHECKING:
+    from lsp_server.host import ModelHost
+    from lsp_server.http.listener import HttpListener
+
+logger = logging.getLogger(__name__)
+
+ADDRESS = "127.0.0.1"
+UNUSED_S = 600.0  # after which it is closed; who asks again gets another address
+
+
+class DashboardListener:
+    """One for all who ask, on loopback, with a token of its own. Belongs to one event loop."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self._host = host
+        self._listener: HttpListener | None = None
+        self._token = ""
+        self._used_at = time.monotonic()
+        self._opening = asyncio.Lock()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a page is open somewhere: it keeps a connection as long as it is."""
+        return self._listener is not None and self._listener.num_connections > 0
+
+    async def url(self, settings: Settings) -> str:
+        """Return the page's address with its token; opens the listener if there is none.
+
+        Args:
+            settings: What the playground completes with, if the listener is opened.
+
+        Raises:
+            ListenError: This machine lets nobody listen on loopback.
+            models.errors.UnknownModelError: No model has the name that the settings give.
+        """
+        async with self._opening:
+            if self._listener is None:
+                self._listener = await self._open(settings)
+            self._used_at = time.monotonic()
+            base = self._listener.url.removesuffix("/v1")
+            return f"{base}/dashboard/#token={self._token}"
+
+    async def close_unused(self, after_s: float = UNUSED_S) -> None:
+        """Close the listener if no page has been open for ``after_s``."""
+        if self.is_watched:
+            self._used_at = time.monotonic()
+        elif self._listener is not None and time.monotonic() - self._used_at >= after_s:
+            logger.info("nobody looks at the dashboard; closing it")
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the listener; idempotent."""
+        async with self._opening:
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
+
+    async def _open(self, settings: Settings) -> HttpListener:
+        from lsp_server.http.access import Access  # heavy, and wanted by few
+        from lsp_server.http.listener import open_listener
+
+        self._token = secrets.token_urlsafe(32)
+        listener = await open_listener(self._host, settings, Access(ADDRESS, self._token), 0)
+        logger.info("the dashboard is at %s", listener.url.removesuffix("/v1"))
+        return listener

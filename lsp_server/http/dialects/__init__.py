@@ -1,0 +1,1 @@
+"""What clients of other servers say, on the same door: llama.cpp's ``/infill``, and Tabby's words."""
