@@ -1,0 +1,19 @@
+// Every test that runs inside VS Code.
+import { definePauses } from './pauses';
+import { defineGhostText } from './ghostText';
+import { defineDocuments } from './documents';
+import { defineQuickEdits } from './quickEdits';
+import { defineServers } from './servers';
+import { defineWhy } from './why';
+
+/** `workspaceName` is there so that a run may choose by what is open. */
+export function defineTests(workspaceName: string): void {
+  describe(`fimble in VS Code (${workspaceName})`, () => {
+    defineGhostText();
+    defineWhy();
+    definePauses();
+    defineDocuments();
+    defineQuickEdits();
+    defineServers();
+  });
+}

@@ -1,0 +1,184 @@
+// Keeps one server running for this window: finds it, starts it, and starts it again when it dies.
+import { homedir } from 'node:os';
+import * as vscode from 'vscode';
+import type { LanguageClient, Middleware, ShowMessageParams } from 'vscode-languageclient/node';
+import { connect } from '../client/connection';
+import { readServerSettings, serverCommandSetting, wantsStandalone } from '../configuration';
+import { proxyVariables } from '../network';
+import { isProgram, run } from '../programs';
+import { sparing, takesBack, type SentSettings, type Tree } from '../settings';
+import type { Process, ServerStatus } from '../status/state';
+import { Backoff } from './backoff';
+import { findServer, isMissing, type Missing, type Server } from './locate';
+import { editorsNetwork } from './ownEnvironment';
+
+/** Python with torch behind a cold disk takes its time. */
+const VERSION_TIMEOUT_MS = 60_000;
+/** So many deaths in a row are worth the status bar's red; fewer pass as starting. */
+const ALARMING = 3;
+
+export interface Surroundings {
+  readonly middleware: Middleware;
+  readonly log: vscode.LogOutputChannel;
+  ownFolder(): string;
+  isSparing(): boolean;
+  onProcess(process: Process): void;
+  onStatus(status: ServerStatus): void;
+  onMessage(message: ShowMessageParams): void;
+}
+
+export class Supervisor {
+  private client: LanguageClient | undefined;
+  private version: string | undefined;
+  private sent: SentSettings = { message: {}, variables: {} };
+  private initial: Tree = {};
+  private timer: NodeJS.Timeout | undefined;
+  /** Counts starts; what belongs to an earlier one is out of date. */
+  private generation = 0;
+  private readonly backoff = new Backoff();
+
+  constructor(private readonly around: Surroundings) {}
+
+  /** The client, while the server runs. */
+  get running(): LanguageClient | undefined {
+    return this.client?.isRunning() === true ? this.client : undefined;
+  }
+
+  /** The version of the server that was started last. */
+  get serverVersion(): string | undefined {
+    return this.version;
+  }
+
+  /** Starts afresh, as if nothing had ever failed. */
+  async restart(): Promise<void> {
+    this.backoff.reset();
+    await this.start();
+  }
+
+  async start(): Promise<void> {
+    const generation = await this.retire();
+    this.around.onProcess({ kind: 'starting' });
+    const found = await this.find();
+    if (generation !== this.generation) {
+      return;
+    }
+    if (isMissing(found)) {
+      this.around.onProcess({ kind: 'missing', problems: found.problems });
+      return;
+    }
+    await this.launch(found, generation);
+  }
+
+  async stop(): Promise<void> {
+    await this.retire();
+  }
+
+  /** Sends the settings as they are now; a new process is needed for some changes. */
+  async settingsChanged(): Promise<void> {
+    const settings = this.currentSettings();
+    const needsProcess =
+      JSON.stringify(settings.variables) !== JSON.stringify(this.sent.variables) ||
+      takesBack(this.initial, settings.message);
+    if (needsProcess || this.running === undefined) {
+      await this.restart();
+    } else if (JSON.stringify(settings.message) !== JSON.stringify(this.sent.message)) {
+      this.sent = settings;
+      await this.running.sendNotification('workspace/didChangeConfiguration', {
+        settings: { fimble: settings.message },
+      });
+    }
+  }
+
+  private async launch(server: Server, generation: number): Promise<void> {
+    this.sent = this.currentSettings();
+    this.initial = this.sent.message;
+    this.version = server.version;
+    const standalone = wantsStandalone() ? ['--standalone'] : [];
+    const command = [...server.command, 'lsp', '--stdio', ...standalone];
+    this.around.log.info(`starting fimble ${server.version}: ${command.join(' ')}`);
+    const isCurrent = (): boolean => generation === this.generation;
+    this.backoff.started(Date.now());
+    try {
+      const client = await connect({
+        command,
+        variables: { ...proxyVariables(editorsNetwork(), process.env), ...this.sent.variables },
+        settings: this.sent.message,
+        middleware: this.around.middleware,
+        log: this.around.log,
+        onStatus: (status) => {
+          if (isCurrent()) {
+            this.around.onStatus(status);
+          }
+        },
+        onMessage: (message) => {
+          this.around.onMessage(message);
+        },
+        onDied: () => {
+          if (isCurrent()) {
+            this.again('the server has ended');
+          }
+        },
+      });
+      if (isCurrent()) {
+        this.client = client;
+        this.around.onProcess({ kind: 'running' });
+      } else {
+        await client.stop();
+      }
+    } catch (error) {
+      if (isCurrent()) {
+        this.again(error instanceof Error ? error.message : String(error));
+      }
+    }
+  }
+
+  /** Plans the next start, later each time. */
+  private again(reason: string): void {
+    this.generation += 1; // what else the dead one causes is not counted again
+    this.client = undefined;
+    const delayMs = this.backoff.died(Date.now());
+    this.around.log.warn(`${reason}; starting again in ${delayMs / 1000} s`);
+    const isAlarming = this.backoff.numFailures >= ALARMING;
+    this.around.onProcess(isAlarming ? { kind: 'failing', reason } : { kind: 'starting' });
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.start(), delayMs);
+  }
+
+  /** Ends what runs and what is planned, and returns the number of the generation that may begin. */
+  private async retire(): Promise<number> {
+    clearTimeout(this.timer);
+    this.generation += 1;
+    const generation = this.generation;
+    const client = this.client;
+    this.client = undefined;
+    try {
+      await client?.stop();
+    } catch (error) {
+      this.around.log.warn(`the server did not stop by itself: ${String(error)}`);
+    }
+    return generation;
+  }
+
+  private currentSettings(): SentSettings {
+    const settings = readServerSettings();
+    return this.around.isSparing() ? { ...settings, message: sparing(settings.message) } : settings;
+  }
+
+  private find(): Promise<Server | Missing> {
+    return findServer({
+      setting: serverCommandSetting(),
+      pathVariable: process.env['PATH'] ?? '',
+      home: homedir(),
+      ownFolder: this.around.ownFolder(),
+      platform: process.platform,
+      isProgram,
+      askVersion: async (command) => {
+        const ended = await run([...command, '--version'], { timeoutMs: VERSION_TIMEOUT_MS });
+        if (ended.code !== 0) {
+          throw new Error(ended.errors.trim().split('\n').at(-1) ?? `exit code ${ended.code ?? 'none'}`);
+        }
+        return ended.output;
+      },
+    });
+  }
+}
