@@ -1,0 +1,181 @@
+--- The language client: its configuration, its life, and requests that are fimble's own.
+
+local config = require('fimble.config')
+local ghost = require('fimble.ghost')
+local server = require('fimble.server')
+local status = require('fimble.status')
+
+local M = {}
+
+local NAME = 'fimble'
+-- The server hears of a key long before it is asked, so that little is left to do then.
+local TELL_AFTER_MS = 20
+local GONE_POLL_MS = 20
+local MAX_NUM_RESTARTS, RESTARTS_WITHIN_S = 3, 60
+
+local is_stopping = false
+local ends_s = {} ---@type number[]
+
+--- Decide whether a buffer is the server's business, and tell where its project begins.
+---@param buf integer
+---@param start fun(root?: string)
+local function root_dir(buf, start)
+  if not config.allows(buf) then
+    return
+  end
+  if not server.is_found() then
+    status.missing()
+    vim.notify_once('fimble: no server found; see :checkhealth fimble', vim.log.levels.WARN)
+    return
+  end
+  start(vim.fs.root(buf, config.get().root_markers))
+end
+
+---@return table
+local function capabilities()
+  local found = vim.lsp.protocol.make_client_capabilities()
+  found.textDocument.inlineCompletion = { dynamicRegistration = false }
+  found.experimental = { fimble = { status = true } }
+  return found
+end
+
+--- Start the server for the files that are open, and for those that will be.
+function M.start()
+  is_stopping = false
+  vim.lsp.enable(NAME)
+end
+
+--- Start once Neovim has forgotten the clients there were, for it would use them again.
+local function start_when_gone()
+  local timer = assert(vim.uv.new_timer())
+  timer:start(
+    GONE_POLL_MS,
+    GONE_POLL_MS,
+    vim.schedule_wrap(function()
+      local is_gone = #vim.lsp.get_clients({ name = NAME, _uninitialized = true }) == 0
+      if is_gone and not timer:is_closing() then
+        timer:close()
+        M.start()
+      end
+    end)
+  )
+end
+
+---@param code integer
+---@param signal integer
+---@param client_id integer
+local function on_exit(code, signal, client_id)
+  if is_stopping or vim.v.exiting ~= vim.NIL then
+    status.ended(client_id)
+    return
+  end
+  status.ended(client_id, ('the server has ended: code %d, signal %d'):format(code, signal))
+  local now_s = vim.uv.hrtime() / 1e9
+  table.insert(ends_s, now_s)
+  local earlier_s = ends_s[#ends_s - MAX_NUM_RESTARTS]
+  if not earlier_s or now_s - earlier_s > RESTARTS_WITHIN_S then
+    start_when_gone()
+  else
+    vim.notify('fimble: the server keeps ending; see :Fimble log', vim.log.levels.ERROR)
+  end
+end
+
+--- Return what `vim.lsp.config` wants to know.
+---@return vim.lsp.Config
+function M.config()
+  return {
+    -- Found when the first file wants it, and again after `setup` or an installation.
+    cmd = function(dispatchers)
+      return vim.lsp.rpc.start(assert(server.command()), dispatchers)
+    end,
+    root_dir = root_dir,
+    capabilities = capabilities(),
+    flags = { debounce_text_changes = TELL_AFTER_MS },
+    before_init = function(params)
+      local options = params.initializationOptions
+      if type(options) ~= 'table' then
+        options = {}
+      end
+      params.initializationOptions = vim.tbl_deep_extend('force', config.get().settings, options)
+      if next(params.initializationOptions) == nil then
+        params.initializationOptions = vim.empty_dict()
+      end
+    end,
+    handlers = {
+      ['fimble/status'] = function(_, params, context)
+        status.note(context.client_id, params)
+        if params.state == 'ready' then
+          ghost.resume()
+        end
+      end,
+    },
+    on_exit = vim.schedule_wrap(on_exit),
+  }
+end
+
+--- End the server and start it anew.
+function M.restart()
+  is_stopping, ends_s = true, {}
+  vim.lsp.enable(NAME, false)
+  start_when_gone()
+end
+
+--- Return the client of a buffer, or any if it has none.
+---@param buf? integer
+---@return vim.lsp.Client?
+function M.get(buf)
+  local of_buf = buf and vim.lsp.get_clients({ name = NAME, bufnr = buf })[1]
+  return of_buf or vim.lsp.get_clients({ name = NAME })[1]
+end
+
+--- Ask the server and hand over its answer; what goes wrong is told to the user.
+---@param method string
+---@param params table
+---@param on_answer fun(result: any)
+function M.ask(method, params, on_answer)
+  local client = M.get(vim.api.nvim_get_current_buf())
+  if not client then
+    vim.notify('fimble: no server is running', vim.log.levels.WARN)
+    return
+  end
+  client:request(method, params, function(err, result)
+    if err then
+      vim.notify('fimble: ' .. err.message, vim.log.levels.WARN)
+    else
+      on_answer(result ~= vim.NIL and result or nil)
+    end
+  end, vim.api.nvim_get_current_buf())
+end
+
+--- Follow the clients that come and go.
+function M.follow()
+  local group = vim.api.nvim_create_augroup('fimble.client', {})
+  vim.api.nvim_create_autocmd('LspAttach', {
+    group = group,
+    callback = function(event)
+      local client = vim.lsp.get_client_by_id(event.data.client_id)
+      if client and client.name == NAME then
+        status.attached(client.id)
+        ghost.attach(client, event.buf)
+      end
+    end,
+  })
+  vim.api.nvim_create_autocmd('LspDetach', {
+    group = group,
+    callback = function(event)
+      local client = vim.lsp.get_client_by_id(event.data.client_id)
+      if client and client.name == NAME then
+        ghost.detach(event.buf)
+      end
+    end,
+  })
+  vim.api.nvim_create_autocmd('LspRequest', {
+    group = group,
+    callback = function(event)
+      local data = event.data
+      ghost.note_request(data.client_id, data.request_id, data.request)
+    end,
+  })
+end
+
+return M

@@ -1,0 +1,137 @@
+--- Keys of insert mode. Each does what it did before wherever there is nothing for it to do.
+
+local config = require('fimble.config')
+local ghost = require('fimble.ghost')
+
+local M = {}
+
+---@class fimble.Action
+---@field description string
+---@field is_possible fun(): boolean
+---@field keys string what is typed in its place
+
+-- The text changes in the order of the keys: an expression that only schedules the change would
+-- come after keys that are already typed. Undo takes back an acceptance alone.
+local function call(code)
+  return ('<C-g>u<Cmd>lua require("fimble").%s<CR>'):format(code)
+end
+
+local function is_visible()
+  local has_chosen_from_menu = vim.fn.pumvisible() == 1
+    and vim.fn.complete_info({ 'selected' }).selected >= 0
+  return not has_chosen_from_menu and ghost.visible() ~= nil
+end
+
+---@type table<string, fimble.Action>
+M.actions = {
+  accept = { description = 'accept the suggestion', code = 'accept()' },
+  accept_word = { description = 'accept a word of the suggestion', code = 'accept_word()' },
+  accept_line = { description = 'accept a line of the suggestion', code = 'accept_line()' },
+  next = { description = 'show the next suggestion', code = 'next()' },
+  previous = { description = 'show the previous suggestion', code = 'previous()' },
+  dismiss = { description = 'dismiss the suggestion', code = 'dismiss()' },
+  trigger = { description = 'ask for a suggestion', code = 'trigger()' },
+}
+
+---@param name string
+---@return string
+local function plug(name)
+  return ('<Plug>(fimble-%s)'):format(name:gsub('_', '-'))
+end
+
+---@param name string
+---@return string
+local function former(name)
+  return ('<Plug>(fimble-former-%s)'):format(name:gsub('_', '-'))
+end
+
+--- Return the description that our mapping of an action has.
+---@param name string
+---@return string
+function M.description(name)
+  return 'fimble: ' .. M.actions[name].description
+end
+
+--- Keep what a key did under a name of its own.
+---@param name string
+---@param key string
+local function keep(name, key)
+  local mapping = vim.fn.maparg(key, 'i', false, true)
+  if next(mapping) == nil or mapping.buffer == 1 then
+    vim.keymap.set('i', former(name), key)
+    return
+  end
+  mapping.lhs, mapping.lhsraw, mapping.lhsrawalt = former(name), vim.keycode(former(name)), nil
+  if type(mapping.rhs) == 'string' and vim.startswith(mapping.rhs:lower(), key:lower()) then
+    mapping.noremap = 1 -- it would find us
+  end
+  vim.fn.mapset('i', false, mapping)
+end
+
+---@param name string
+---@param key string
+local function set(name, key)
+  keep(name, key)
+  vim.keymap.set('i', key, function()
+    if name == 'trigger' or is_visible() then
+      return plug(name)
+    end
+    return former(name)
+  end, { expr = true, remap = true, desc = M.description(name) })
+end
+
+--- Return what holds a key that fimble was to have, or nil if fimble has it.
+---@param name string
+---@return string?
+function M.holder(name)
+  local keys = config.get().keys
+  local key = keys and keys[name]
+  if not key then
+    return nil
+  end
+  local mapping = vim.fn.maparg(key, 'i', false, true)
+  if mapping.desc == M.description(name) then
+    return nil
+  end
+  return mapping.desc or mapping.rhs or (mapping.callback and 'a function') or 'nothing'
+end
+
+--- Take a key back if nobody else has it by now.
+---@param name string
+---@param key string
+local function unset(name, key)
+  if vim.fn.maparg(key, 'i', false, true).desc == M.description(name) then
+    vim.keymap.del('i', key)
+    local mapping = vim.fn.maparg(former(name), 'i', false, true)
+    if mapping.rhs ~= key then
+      mapping.lhs, mapping.lhsraw, mapping.lhsrawalt = key, vim.keycode(key), nil
+      vim.fn.mapset('i', false, mapping)
+    end
+  end
+end
+
+local given = {} ---@type table<string, string>
+
+--- Give the keys of the options their meaning, and those of earlier options theirs back.
+function M.apply()
+  for name, key in pairs(given) do
+    unset(name, key)
+  end
+  given = {}
+  for name, key in pairs(config.get().keys or {}) do
+    local is_free = name == 'accept' or next(vim.fn.maparg(key or '', 'i', false, true)) == nil
+    if key and M.actions[name] and is_free then
+      set(name, key)
+      given[name] = key
+    end
+  end
+end
+
+--- Define the names that users map keys to themselves.
+function M.define()
+  for name, action in pairs(M.actions) do
+    vim.keymap.set('i', plug(name), call(action.code), { desc = M.description(name) })
+  end
+end
+
+return M
