@@ -1,10 +1,11 @@
 # Everything runs in .venv/, which these targets create and complete when it is missing or out of date.
 #
-#   make demo     install, fetch the default model, show real completions
-#   make test     everything a change must pass (the same as CI)
-#   make check    formatting, lint, types, layers: seconds, no model
-#   make bench    measure again and write benchmarks/results/ (long; quiet machine)
-#   make goals    print every goal beside its measured value
+#   make demo       install, fetch the default model, show real completions
+#   make test       everything a change must pass (the same as CI)
+#   make dashboard  build the page that the daemon serves; needs Node.js and npm
+#   make check      formatting, lint, types, layers: seconds, no model
+#   make bench      measure again and write benchmarks/results/ (long; quiet machine)
+#   make goals      print every goal beside its measured value
 #
 # PYTHON=...      the interpreter to build .venv from (3.11 or later)
 # PIP_FLAGS=...   extra flags for pip, such as a mirror or a folder of wheels with a CPU build of torch
@@ -41,7 +42,7 @@ if [ -z "$$found" ]; then \
 fi
 endef
 
-.PHONY: help demo test check bench goals clean
+.PHONY: help demo test check dashboard bench goals clean
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
 
@@ -71,6 +72,11 @@ check: $(TEST_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/editors/check_extension.py
+
+# What it makes is committed, so that nobody needs Node.js to install fimble.
+dashboard:
+	cd lsp_server/dashboard && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 test: check
 	$(BIN)/fimble models pull

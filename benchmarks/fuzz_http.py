@@ -95,6 +95,12 @@ class FuzzedServer:
         url = f"{self.base}/v1/completions"
         return self.session.post(url, data=body, headers=headers, timeout=MAX_WAIT_S)
 
+    def open_document(self) -> str:
+        """Return the id of a document, for inputs that are about one."""
+        body = {"text": "def probe(value):\n    return value\n", "path": "probe.py"}
+        url = f"{self.base}/v1/documents"
+        return str(self.session.post(url, json=body, timeout=MAX_WAIT_S).json()["id"])
+
     def probe(self) -> str:
         """Return the text of a fixed completion, which no input may change."""
         return str(self.post(json.dumps(PROBE).encode()).json()["choices"][0]["text"])
@@ -196,9 +202,12 @@ def _play_described(mode: GenerationMode) -> Callable[[FuzzedServer, str, int, i
         operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
         if mode is GenerationMode.NEGATIVE:  # where every text is allowed nothing is wrong
             operations = [operation for operation in operations if operation.body]
+        document = server.open_document()
 
         def play(case: Any) -> None:
             server.findings.num_inputs[kind] += 1
+            if "document_id" in case.path_parameters and case.method != "DELETE":
+                case.path_parameters["document_id"] = document
             try:
                 response = case.call(session=server.session, timeout=MAX_WAIT_S)
                 server.findings.statuses[response.status_code] += 1
@@ -208,10 +217,11 @@ def _play_described(mode: GenerationMode) -> Callable[[FuzzedServer, str, int, i
                     kind, f"{type(error).__name__} {error}", case.as_curl_command()
                 )
 
+        # Most of what can go wrong is in operations that take a body.
+        weights = [20 if operation.body else 1 for operation in operations]
         for at, operation in enumerate(operations):
-            # Most of what can go wrong is in the one operation that takes a body.
-            share = 1 if len(operations) == 1 else 0.9 if operation.body else 0.1 / 4
-            _generated(operation.as_strategy(mode), round(num_inputs * share), seed + at, play)
+            num_own = round(num_inputs * weights[at] / sum(weights))
+            _generated(operation.as_strategy(mode), num_own, seed + at, play)
 
     return play_all
 

@@ -194,5 +194,6 @@ def shown_by(asked: Asked, why: Json, step: Step) -> Shown | None:
 
 def num_new_tokens(explanations: Sequence[Json]) -> int:
     """Return how many tokens of prompts were computed for answers, each answer counted once."""
-    computed = {why["id"]: why["prompt"]["num_new_tokens"] for why in explanations if why}
+    prompts = {why["id"]: why["prompt"] for why in explanations if why}
+    computed = {name: told["num_new"] + told["num_healed"] for name, told in prompts.items()}
     return sum(computed.values())

@@ -47,6 +47,16 @@ def test_every_module_of_the_packages_is_in_the_wheel(wheel: zipfile.ZipFile) ->
     assert here == {name for name in wheel.namelist() if name.endswith(".py")}
 
 
+def test_the_wheel_holds_the_built_dashboard_and_not_what_it_is_built_from(
+    wheel: zipfile.ZipFile,
+) -> None:
+    folder = ROOT / "lsp_server/dashboard/built"
+    built = {f"lsp_server/dashboard/built/{path.name}" for path in folder.iterdir()}
+    shipped = {name for name in wheel.namelist() if name.startswith("lsp_server/dashboard/")}
+    assert "lsp_server/dashboard/built/index.html" in built
+    assert shipped == built
+
+
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_package_ships_its_types(wheel: zipfile.ZipFile, package: str) -> None:
     assert f"{package}/py.typed" in wheel.namelist()

@@ -109,7 +109,8 @@ def test_an_editor_does_not_show_what_begins_otherwise() -> None:
 
 
 def test_an_answer_that_the_server_explains_twice_counts_once() -> None:
-    whys = [{"id": name, "prompt": {"num_new_tokens": num}} for name, num in [("a", 3), ("b", 4)]]
+    prompts = {"a": {"num_new": 2, "num_healed": 1}, "b": {"num_new": 4, "num_healed": 0}}
+    whys = [{"id": name, "prompt": prompt} for name, prompt in prompts.items()]
     assert num_new_tokens([*whys, whys[0], None]) == 7
 
 

@@ -82,10 +82,12 @@ class Neovim:
 
     COLUMNS, ROWS = 100, 30
 
-    def __init__(self, command: Command, server: dict[str, Any], home: Path) -> None:
+    def __init__(
+        self, command: Command, server: dict[str, Any], home: Path, init: str = "init.lua"
+    ) -> None:
         wanted = json.dumps(server)
         words = [*clean_environment(home), f"EDITOR_TEST_SERVER={wanted}", *command]
-        flags = ["--embed", "-n", "-i", "NONE", "-u", str(HERE / "init.lua")]
+        flags = ["--embed", "-n", "-i", "NONE", "-u", str(HERE / init)]
         self.home = home
         self.nvim = pynvim.attach("child", argv=[*words, *flags])
         self.nvim.ui_attach(self.COLUMNS, self.ROWS, rgb=True, ext_linegrid=True)
@@ -211,13 +213,25 @@ StartNeovim = Callable[..., Neovim]
 
 @pytest.fixture(scope="module")
 def start_neovim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNeovim]:
-    """Return ``start(*words, home=..., name=...)``: a Neovim whose server is ``fimble *words``."""
+    """Return ``start(*words, home=..., name=...)``: a Neovim whose server is ``fimble *words``.
+
+    ``init`` is its configuration, beside this file; ``server`` stands in for fimble.
+    """
     started: list[Neovim] = []
 
-    def start(*words: str, home: Path | None = None, name: str = "neovim") -> Neovim:
+    def start(
+        *words: str,
+        home: Path | None = None,
+        name: str = "neovim",
+        init: str = "init.lua",
+        server: Command | None = None,
+    ) -> Neovim:
         command = editor_command(name)
         home = home or tmp_path_factory.mktemp("n")
-        started.append(Neovim(command, server_words(*words, home=home), home))
+        wanted = server_words(*words, home=home)
+        if server is not None:
+            wanted["command"] = [*clean_environment(home), *server]
+        started.append(Neovim(command, wanted, home, init))
         return started[-1]
 
     yield start

