@@ -15,16 +15,22 @@ import argparse
 import functools
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.figures import Figure, ratio_figure, share_figure
 from benchmarks.humaneval_tasks import HoleLayout, Task, is_exact_match, load_tasks, sample_tasks
 from benchmarks.kv_policies import use_threads
 from benchmarks.results import JsonValue, write_result
-from benchmarks.speculation_asking import ask, checked, wait_idle
+from benchmarks.speculation_asking import (
+    BenchSettings,
+    all_variants,
+    ask,
+    checked,
+    wait_idle,
+)
 from benchmarks.speculation_rows import append_lines, read_lines
-from completion.config import CompletionConfig, EngineConfig
+from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.scheduler import EngineThread
 from completion.service import CompletionService
 from completion.training.exit_quality import judge_exit
@@ -108,17 +114,10 @@ class ExitBench:
 
 
 def _config(exit_at: float, calibration_folder: Path) -> CompletionConfig:
-    return CompletionConfig(
-        engine=EngineConfig(
-            cache_mb=1,
-            chunk_tokens=0,
-            around_tokens=0,
-            calibration_folder=calibration_folder,
-            min_confidence=0.0,
-            prefetch_after_acceptance=False,
-            early_exit=exit_at,
-        )
-    )
+    num_prompt, num_new = PromptConfig().max_num_tokens, EngineConfig().max_new_tokens
+    (*_, merged) = all_variants(has_draft_model=False)
+    config = BenchSettings(num_prompt, num_new, calibration_folder).config(merged)
+    return replace(config, engine=replace(config.engine, early_exit=exit_at))
 
 
 def figures(rows: Sequence[Filled]) -> list[Figure]:

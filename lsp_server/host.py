@@ -92,6 +92,7 @@ def service_key(settings: Settings) -> ServiceKey:
     model = replace(settings.model, offline=False)
     caches = (
         engine.draft_model,
+        engine.early_exit,
         engine.cache_mb,
         engine.heal_after_s,
         engine.chunk_tokens,

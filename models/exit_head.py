@@ -92,6 +92,7 @@ class ExitHead:
         check_fits(decoder, weights)
         self.layer = weights.layer
         self.token_ids: Sequence[int] = weights.token_ids.tolist()
+        self.vocabulary = weights.token_ids.to(decoder.device, torch.int64)
         self._norm = weights.tensors["norm"].to(decoder.device, torch.float32)
         self._mix, self._down = (_linear(decoder, weights.tensors, name) for name in _MATRICES)
         output = output_rows(decoder, weights.token_ids, checkpoint)

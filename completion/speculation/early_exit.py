@@ -77,7 +77,7 @@ class EarlyExit(DraftSource):
         if logits is None or float(torch.softmax(logits, -1).max()) < min_probability:
             return None
         whole = torch.full((self._decoder.config.vocab_size,), float("-inf"), device=logits.device)
-        whole[torch.tensor(self._head.token_ids, device=logits.device)] = logits
+        whole[self._head.vocabulary] = logits
         return whole
 
     def _behind(self, output: Sequence[int]) -> Tensor | None:

@@ -57,7 +57,7 @@ def judge_exit(
 
 def judge_shards(head: ExitHead, shards: list[Path]) -> ExitQuality:
     """Return how good ``head`` is on ``shards`` that hold the ``likeliest`` tokens."""
-    token_ids = torch.tensor(head.token_ids)
+    token_ids = head.vocabulary
     num_rows, first, first_two, told, covered = 0, 0, 0, 0, 0
     for path in shards:
         shard = load_shard(path)

@@ -157,20 +157,13 @@ def _ask_daemon(request: CompletionRequest, settings: Settings, wishes: Wishes) 
 
 
 def _connect(settings: Settings) -> socket.socket:
-    from lsp_server import version
-    from lsp_server.daemon.hello import Hello, Role, new_client_id
+    from lsp_server.daemon.hello import command_hello
     from lsp_server.daemon.launch import find_or_start
     from lsp_server.daemon.paths import users_paths
 
     # The settings are resolved here, from all their places; the daemon takes them as they are.
     # It works in another folder, though, so that it has to know where relative paths begin.
-    hello = Hello(
-        version.current(),
-        Role.CONTROL,
-        new_client_id(),
-        directory=os.getcwd(),
-        flags=_as_flags(settings),
-    )
+    hello = command_hello(flags=_as_flags(settings))
     try:
         return find_or_start(users_paths(os.environ), hello, os.environ)
     except (DaemonStartError, RuntimeFolderError) as error:

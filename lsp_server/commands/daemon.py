@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lsp_server import version
 from lsp_server.daemon import launch
-from lsp_server.daemon.hello import Hello, Role, new_client_id
+from lsp_server.daemon.hello import command_hello
 from lsp_server.daemon.paths import RuntimePaths, log_file, users_paths
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def daemon_paths() -> RuntimePaths:
 def _start(_arguments: argparse.Namespace) -> int:
     paths = daemon_paths()
     was_running = launch.is_running(paths)
-    launch.find_or_start(paths, _hello(), os.environ).close()
+    launch.find_or_start(paths, command_hello(), os.environ).close()
     sys.stderr.write(f"fimble: the daemon {'runs already' if was_running else 'has started'}\n")
     return 0
 
@@ -68,7 +68,7 @@ def _stop(_arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    connection = launch.find(daemon_paths(), _hello())
+    connection = launch.find(daemon_paths(), command_hello())
     if connection is None:
         sys.stderr.write("fimble: no daemon is running; the first client starts it\n")
         return EXIT_NOT_RUNNING
@@ -182,7 +182,3 @@ def _run(_arguments: argparse.Namespace) -> int:
         # Loading cannot be interrupted, and an interpreter that ends waits for its threads.
         os._exit(0)
     return 0
-
-
-def _hello() -> Hello:
-    return Hello(version.current(), Role.CONTROL, new_client_id(), directory=os.getcwd())

@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 
-from lsp_server import version
 from lsp_server.daemon import launch
-from lsp_server.daemon.hello import Hello, Role, new_client_id
+from lsp_server.daemon.hello import command_hello
 from lsp_server.daemon.paths import users_paths
 from lsp_server.errors import BadInputError
 
@@ -49,13 +48,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _url() -> str:
     from lsp_server.daemon.client import ControlClient
 
-    variables = {name: value for name, value in os.environ.items() if name.startswith("FIMBLE_")}
-    hello = Hello(
-        version.current(),
-        Role.CONTROL,
-        new_client_id(),
-        directory=os.getcwd(),
-        environment=variables,
-    )
+    hello = command_hello(os.environ)
     with ControlClient(launch.find_or_start(users_paths(os.environ), hello, os.environ)) as client:
         return str(client.request("dashboard", {})["url"])

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsp_server import version
 from lsp_server.commands.flags import (
     add_log_flags,
     add_model_flags,
@@ -87,17 +86,9 @@ def _serve_from_daemon(http: HttpSettings, flags: Mapping[str, object]) -> int:
     from lsp_server.commands.daemon import daemon_paths
     from lsp_server.daemon import launch
     from lsp_server.daemon.client import ControlClient, DaemonFailedError
-    from lsp_server.daemon.hello import Hello, Role, new_client_id
+    from lsp_server.daemon.hello import command_hello
 
-    variables = {name: value for name, value in os.environ.items() if name.startswith("FIMBLE_")}
-    hello = Hello(
-        version.current(),
-        Role.CONTROL,
-        new_client_id(),
-        directory=os.getcwd(),
-        environment=variables,
-        flags=flags,
-    )
+    hello = command_hello(os.environ, flags)
     connection = launch.find_or_start(daemon_paths(), hello, os.environ)
     wanted = {"host": http.host, "port": http.port, "token": http.token or None}
     with ControlClient(connection) as client:

@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 
-from lsp_server import version
 from lsp_server.daemon import launch
-from lsp_server.daemon.hello import Hello, Role, new_client_id
+from lsp_server.daemon.hello import command_hello
 from lsp_server.daemon.paths import users_paths
 
 EXIT_UNKNOWN = 3
@@ -29,8 +28,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _why(arguments: argparse.Namespace) -> int:
-    hello = Hello(version.current(), Role.CONTROL, new_client_id(), directory=os.getcwd())
-    connection = launch.find(users_paths(os.environ), hello)
+    connection = launch.find(users_paths(os.environ), command_hello())
     if connection is None:
         return _tell("no daemon is running, so nothing is remembered")
     from lsp_server.daemon.client import ControlClient

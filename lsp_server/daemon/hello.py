@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from lsp_server import version
 from lsp_server.errors import BadHelloError
 
 PROTOCOL = 1
@@ -67,6 +68,26 @@ class Welcome:
 def new_client_id() -> str:
     """Return an id that no other client has."""
     return os.urandom(8).hex()
+
+
+def command_hello(
+    environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> Hello:
+    """Return the hello of a command that was started in this process's folder.
+
+    Of ``environment``, those variables are told that are settings; None: they do not bear on it.
+    """
+    told = {
+        name: value for name, value in (environment or {}).items() if name.startswith("FIMBLE_")
+    }
+    return Hello(
+        version.current(),
+        Role.CONTROL,
+        new_client_id(),
+        directory=os.getcwd(),
+        environment=told,
+        flags=flags or {},
+    )
 
 
 def encode(said: Hello | Welcome) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +47,30 @@ class Piece:
     text: str
 
 
+class _Places:
+    """A limited number of places; who finds none is told to come back."""
+
+    def __init__(self, are_taken: str, *, code: str, after_s: int) -> None:
+        self._are_taken, self._code, self._after_s = are_taken, code, after_s
+        self.num_taken = 0
+
+    @contextmanager
+    def taken(self, max_num: int) -> Iterator[None]:
+        """Hold one of ``max_num`` places for as long as the block runs.
+
+        Raises:
+            ApiError: There is none.
+        """
+        if self.num_taken >= max_num:
+            message = f"{max_num} {self._are_taken}"
+            raise try_later(429, message, code=self._code, after_s=self._after_s)
+        self.num_taken += 1
+        try:
+            yield
+        finally:
+            self.num_taken -= 1
+
+
 class HttpDoor:
     """Serves the clients of one listener. Event loop only."""
 
@@ -61,11 +85,11 @@ class HttpDoor:
         self.created = int(time.time())
         self.prompts = PromptTable(self._forget)
         self.documents = HeldDocuments(self._forget)
-        self.num_requests = 0
+        self._requests = _Places("requests are waiting already", code="queue_full", after_s=1)
+        self._watching = _Places("clients look on already", code="too_many_watching", after_s=2)
         self._host = host
         self._running: set[asyncio.Task[CompletionOutcome]] = set()
         self.is_closing = asyncio.Event()
-        self._num_watching = 0
         self._take_lease()
 
     @property
@@ -131,37 +155,18 @@ class HttpDoor:
         message = f"no such model is served here; the one that is: {self.model_name}"
         raise ApiError(404, message, code="model_not_found", param="model")
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Count a request as in flight.
+    @property
+    def num_requests(self) -> int:
+        """How many completions are waited for."""
+        return self._requests.num_taken
 
-        Raises:
-            ApiError: There are too many.
-        """
-        if self.num_requests >= MAX_NUM_REQUESTS:
-            message = f"{MAX_NUM_REQUESTS} requests are waiting already"
-            raise try_later(429, message, code="queue_full", after_s=1)
-        self.num_requests += 1
-        try:
-            yield
-        finally:
-            self.num_requests -= 1
+    def admitted(self) -> AbstractContextManager[None]:
+        """Count a request as in flight for as long as a block runs; ApiError if there are too many."""
+        return self._requests.taken(MAX_NUM_REQUESTS)
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Count somebody as looking on for as long as the block runs.
-
-        Raises:
-            ApiError: There are too many.
-        """
-        if self._num_watching >= MAX_NUM_WATCHING:
-            message = f"{MAX_NUM_WATCHING} clients look on already"
-            raise try_later(429, message, code="too_many_watching", after_s=2)
-        self._num_watching += 1
-        try:
-            yield
-        finally:
-            self._num_watching -= 1
+    def watched(self) -> AbstractContextManager[None]:
+        """Count somebody as looking on, in the same way."""
+        return self._watching.taken(MAX_NUM_WATCHING)
 
     async def run(
         self, planned: Sequence[PlannedChoice]

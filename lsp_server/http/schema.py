@@ -31,6 +31,12 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
+class Tolerant(BaseModel):
+    """What clients of other servers send, whose newest versions may know more fields."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
+
+
 class StreamOptions(_Strict):
     """How a stream ends."""
 

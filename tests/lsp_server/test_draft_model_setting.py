@@ -44,8 +44,11 @@ def test_the_draft_model_is_loaded_like_the_model(monkeypatch: pytest.MonkeyPatc
     assert (made[0], made[3]) == ("model large", "model small")
 
 
-def test_another_draft_model_is_another_service() -> None:
-    chosen = Settings(engine=EngineSettings(draft_model="qwen2.5-coder-0.5b"))
+@pytest.mark.parametrize(
+    "engine", [EngineSettings(draft_model="qwen2.5-coder-0.5b"), EngineSettings(early_exit=0.9)]
+)
+def test_whatever_else_writes_the_text_makes_another_service(engine: EngineSettings) -> None:
+    chosen = Settings(engine=engine)
     assert service_key(chosen) != service_key(Settings())
 
 

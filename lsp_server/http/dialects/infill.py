@@ -21,7 +21,7 @@ from lsp_server.http.prompts import PromptText
 from retrieval.languages import language_for
 
 OWNER = "http:llama.cpp"
-CLIENT_CHUNK = "client"  # the source of context that a client chose
+_CLIENT = "client"  # the source of context that a client chose
 _LEAST_DEADLINE_MS = 50.0
 _PROMPT_MS = 500.0  # what llama.vim allows, for those who limit only what comes after
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -100,18 +100,16 @@ def _request(body: InfillBody, door: HttpDoor, request_id: str) -> CompletionReq
 
 def _chunks(body: InfillBody) -> tuple[ContextChunk, ...]:
     return tuple(
-        ContextChunk(
-            path=chunk.filename or "context",
-            start_line=1,
-            end_line=max(1, len(chunk.text.splitlines())),
-            text=chunk.text,
-            score=0.0,
-            source=CLIENT_CHUNK,
-            reason="sent by the client",
-        )
+        client_chunk(chunk.filename or "context", chunk.text, 0.0, "sent by the client")
         for chunk in body.input_extra or ()
         if chunk.text.strip()
     )
+
+
+def client_chunk(path: str, text: str, score: float, reason: str) -> ContextChunk:
+    """Return lines that a client sent; which ones of their file they are, it does not tell."""
+    num_lines = max(1, len(text.splitlines()))
+    return ContextChunk(path, 1, num_lines, text, score, _CLIENT, reason)
 
 
 def _language_of(chunks: tuple[ContextChunk, ...]) -> str:

@@ -10,24 +10,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lsp_server.http.schema import Text
+from lsp_server.http.schema import Text, Tolerant
 
 MAX_NUM_CANDIDATES = 16
 _MAX_MS = 600_000
 
 
-class _Tolerant(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
-
-
-class InfillChunk(_Tolerant):
+class InfillChunk(Tolerant):
     """Lines of another file, or of another place in this one."""
 
     text: Text
     filename: Text | None = Field(default=None, max_length=4096)
 
 
-class InfillBody(_Tolerant):
+class InfillBody(Tolerant):
     """A hole in a text; null means the same as leaving a field out. Unknown fields are ignored."""
 
     input_prefix: Text = Field(description="the text before the cursor, without its line")

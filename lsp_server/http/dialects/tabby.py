@@ -21,7 +21,7 @@ from completion.types import (
 from lsp_server import version
 from lsp_server.http.answers import answered
 from lsp_server.http.choices import LEAST_TEMPERATURE, check_served
-from lsp_server.http.dialects.infill import CLIENT_CHUNK
+from lsp_server.http.dialects.infill import client_chunk
 from lsp_server.http.dialects.tabby_schema import (
     EventBody,
     EventResponse,
@@ -161,20 +161,15 @@ def _chunks(segments: TabbySegments) -> tuple[ContextChunk, ...]:
     found: list[ContextChunk] = []
     clipboard = segments.clipboard or ""
     if clipboard.strip() and len(clipboard) <= _MAX_CLIPBOARD_CHARS:
-        found.append(_chunk("clipboard", clipboard, 0.0, "from the clipboard"))
+        found.append(client_chunk("clipboard", clipboard, 0.0, "from the clipboard"))
     for reason, snippets in (
         ("opened lately", segments.relevant_snippets_from_recently_opened_files),
         ("changed lately", segments.relevant_snippets_from_changed_files),
         ("declares what is used", segments.declarations),
     ):
         best_last = sorted(snippets or (), key=lambda snippet: -snippet.score)[::-1]
-        found += [_chunk(each.filepath, each.body, each.score, reason) for each in best_last]
+        found += [client_chunk(each.filepath, each.body, each.score, reason) for each in best_last]
     return tuple(chunk for chunk in found if chunk.text.strip())
-
-
-def _chunk(path: str, text: str, score: float, reason: str) -> ContextChunk:
-    num_lines = max(1, len(text.splitlines()))
-    return ContextChunk(path, 1, num_lines, text, score, CLIENT_CHUNK, reason)
 
 
 def _debug_data(options: TabbyDebugOptions, outcome: CompletionOutcome) -> dict[str, object]:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from lsp_server.http.schema import Text
+from lsp_server.http.schema import Text, Tolerant
 
 _Path = Annotated[Text, Field(max_length=4096)]
 
 
-class _Tolerant(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
-
-
-class TabbySnippet(_Tolerant):
+class TabbySnippet(Tolerant):
     """Lines of another file; those of the highest score matter most."""
 
     filepath: _Path
@@ -26,7 +22,7 @@ class TabbySnippet(_Tolerant):
 _Snippets = Annotated[list[TabbySnippet], Field(max_length=256)]
 
 
-class TabbySegments(_Tolerant):
+class TabbySegments(Tolerant):
     """The text around the cursor, and what the editor knows to be of use for it."""
 
     prefix: Text = Field(description="the text before the cursor")
@@ -41,7 +37,7 @@ class TabbySegments(_Tolerant):
     clipboard: Text | None = None
 
 
-class TabbyDebugOptions(_Tolerant):
+class TabbyDebugOptions(Tolerant):
     """What to answer with besides, and what to leave out."""
 
     raw_prompt: Text | None = Field(default=None, description="not supported")
@@ -50,7 +46,7 @@ class TabbyDebugOptions(_Tolerant):
     disable_retrieval_augmented_code_completion: bool = False
 
 
-class TabbyBody(_Tolerant):
+class TabbyBody(Tolerant):
     """A request with ``segments``, which tell it from OpenAI's. Unknown fields are ignored."""
 
     segments: TabbySegments
@@ -84,7 +80,7 @@ class TabbyResponse(BaseModel):
     debug_data: TabbyDebugData | None = None
 
 
-class EventBody(_Tolerant):
+class EventBody(Tolerant):
     """What a person did with a completion."""
 
     type: Literal["view", "select", "dismiss"]

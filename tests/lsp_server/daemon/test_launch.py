@@ -120,8 +120,9 @@ def test_the_daemon_does_not_import_from_where_it_was_started(
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('hostile')")
     code = (
         "import os, sys; from lsp_server.daemon import launch; "
-        "from lsp_server.commands.daemon import daemon_paths, _hello; "
-        "launch.find_or_start(daemon_paths(), _hello(), {**os.environ, 'PYTHONPATH': os.getcwd()})"
+        "from lsp_server.commands.daemon import daemon_paths; "
+        "from lsp_server.daemon.hello import command_hello; "
+        "launch.find_or_start(daemon_paths(), command_hello(), {**os.environ, 'PYTHONPATH': os.getcwd()})"
     )
     subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, env=real_daemon, check=True)
     assert status(launch.find_or_start(paths, hello(), real_daemon))["pid"]
