@@ -3,15 +3,18 @@ import { main } from './workbench.mjs';
 
 const PATIENCE_MS = 100_000;
 
-await main(async (workbench, { screenshots, url }) => {
-  const { page } = workbench;
-  const startedAt = Date.now();
-  const said = [];
-  let code;
+const said = [];
+let code;
+
+async function listen(page) {
   // What VS Code calls on the page of a test run.
   await page.exposeFunction('codeAutomationLog', (_, args) => said.push(String(args)));
   await page.exposeFunction('codeAutomationExit', (value) => { code = value; });
-  await page.goto(url);
+}
+
+await main(async (workbench, { screenshots }) => {
+  const { page } = workbench;
+  const startedAt = Date.now();
   while (code === undefined && Date.now() - startedAt < PATIENCE_MS) {
     await workbench.notifications().catch(() => undefined);
     await page.waitForTimeout(100);
@@ -19,4 +22,4 @@ await main(async (workbench, { screenshots, url }) => {
   await page.screenshot({ path: `${screenshots}/host_tests.png` });
   const notifications = [...workbench.popUps].map((item) => JSON.parse(item));
   return { code, said, notifications, seconds: (Date.now() - startedAt) / 1000 };
-});
+}, listen);

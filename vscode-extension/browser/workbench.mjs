@@ -7,11 +7,17 @@ const FLAGS = [
 ];
 const PATIENCE_MS = 30_000;
 
-/** Starts the browser and gives `work` an open workbench; the browser ends with it. */
-export async function withWorkbench({ browser, url }, work) {
+/**
+ * Starts the browser and gives `work` an open workbench; the browser ends with it.
+ *
+ * `prepare` gets the page while it is empty. A page must be opened once only: the extension host of an
+ * earlier opening lives on without a window, and of a test run it would write a report of its own.
+ */
+export async function withWorkbench({ browser, url }, work, prepare) {
   const started = await chromium.launch({ executablePath: browser, headless: true, args: FLAGS });
   try {
     const page = await started.newPage({ viewport: { width: 1100, height: 700 } });
+    await prepare?.(page);
     const workbench = new Workbench(page);
     await workbench.goto(url);
     return await work(workbench);
@@ -144,7 +150,7 @@ export class Workbench {
 }
 
 /** Reads the task from standard input, does it, and writes what was seen as JSON. */
-export async function main(work) {
+export async function main(work, prepare) {
   let input = '';
   for await (const part of process.stdin) {
     input += part;
@@ -160,6 +166,6 @@ export async function main(work) {
       process.exitCode = 1;
       return null;
     }
-  });
+  }, prepare);
   process.stdout.write(JSON.stringify(seen));
 }
