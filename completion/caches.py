@@ -30,7 +30,8 @@ from models.slot_pool import SlotPool
 from models.slots import SlotTable
 
 HEAD_TOKENS = 1024  # for heads of prompts, common to the documents of a repository
-DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
+_DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
+_BESIDE_SLACK = 384  # and, of a document, for two more blocks beside the first
 _DRAFT_SHARE = 0.25  # of the megabytes, for documents of a draft model
 _MAX_NUM_DRAFTED = 4
 
@@ -58,6 +59,12 @@ class Caches:
             return None
 
 
+def table_capacity(config: CompletionConfig) -> int:
+    """Return how many slots a document's table needs, in tokens."""
+    num_tokens = config.prompt.max_num_tokens + config.engine.max_new_tokens
+    return num_tokens + _DRAFT_SLACK + _BESIDE_SLACK
+
+
 def build_caches(
     model: LoadedModel,
     config: CompletionConfig,
@@ -75,10 +82,10 @@ def build_caches(
         PromptTooLongError: Its context is too short.
     """
     engine, decoder = config.engine, model.decoder
-    capacity = config.prompt.max_num_tokens + engine.max_new_tokens + DRAFT_SLACK
+    capacity = table_capacity(config)
     # A session holds two tables while the text behind an accepted suggestion is prepared.
     # The surroundings begin with a sentinel, and rows in flight need room there, too.
-    num_around = engine.around_tokens + DRAFT_SLACK if engine.around_tokens else 0
+    num_around = engine.around_tokens + _DRAFT_SLACK if engine.around_tokens else 0
     num_bytes = (2 * capacity + num_around) * decoder.bytes_per_token
     networks = _networks(draft, model, prompts, engine, capacity, when_idle)
     num_draft_bytes = sum(network.num_bytes for network in networks)

@@ -73,14 +73,6 @@ class TextWatch(Protocol):
         ...
 
 
-class Step(Protocol):
-    """Appends a token to a text: ``completion.steps.DecodingSteps.append``."""
-
-    def __call__(self, token_id: int, *, may_exit: bool) -> Tensor:
-        """Return the logits behind it, with ``may_exit`` perhaps those of an early layer."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
     """What to generate. ``deadline`` ends decoding with what is there, once that is a word.
@@ -172,7 +164,7 @@ class BranchQueue:
 
 
 class DecodingRun:
-    """One continuation of a prompt. ``step`` computes the logits behind the tokens so far."""
+    """One continuation of a prompt, which grows by a token whenever it is told the logits."""
 
     def __init__(
         self,
@@ -185,6 +177,7 @@ class DecodingRun:
         forced_text: str,
         guard: IndentationGuard | None = None,
         watch: TextWatch | None = None,
+        on_text: Callable[[str], None] | None = None,
     ) -> None:
         """Start a run.
 
@@ -198,6 +191,7 @@ class DecodingRun:
             forced_text: What must follow it and belongs to the suggestion.
             guard: Rules out indentations that cannot stand here.
             watch: May end the text as unwanted; only of a run that starts at the prompt.
+            on_text: Told the text whenever it grows.
         """
         self._tokenizer, self._params = tokenizer, params
         self._monitor, self._random = monitor, random
@@ -205,51 +199,48 @@ class DecodingRun:
         self._num_hidden_chars = len(healed_text)
         forced = healed_text + forced_text
         self._forced = ForcedText(forced, index) if forced and index is not None else None
-        self._guard, self._watch = guard, watch
+        self._guard, self._watch, self._on_text = guard, watch, on_text
         self._token_ids: list[int] = []
         self._logprobs: list[float] = []
         self._num_shown_chars: list[int] = []  # behind each token
         self._tops: list[tuple[tuple[str, float], ...]] = []
         self._shown = ""
+        self.result: GeneratedText | None = None
 
-    def decode(
-        self,
-        logits: Tensor,
-        step: Step,
-        start: Branch,
-        branches: BranchQueue,
-        on_text: Callable[[str], None] | None,
-    ) -> GeneratedText:
-        """Generate until a rule, a stop token, the budget or the deadline ends the text.
+    def begin(self, start: Branch) -> None:
+        """Take the tokens that are decided already; they may be all: see ``result``."""
+        self._tops.extend(start.tops)
+        for token_id, logprob in zip(start.token_ids, start.logprobs, strict=True):
+            reason = self._take(token_id, logprob)
+            if reason is not None:
+                self.result = self._finish(reason)
+                return
+
+    def advance(self, logits: Tensor, branches: BranchQueue) -> int | None:
+        """Choose the next token; return None if a rule, a stop token or a limit ends the text with it.
+
+        ``result`` is the text then.
 
         Args:
-            logits: Behind ``start``, [vocab_size].
-            step: Appends a token and returns the logits behind it.
-            start: The tokens that are already decided and in the cache.
+            logits: Behind the tokens so far, [vocab_size].
             branches: Told where else the text could have gone.
-            on_text: Told the text whenever it grows.
 
         Raises:
             ForcedTextImpossibleError: No token continues the forced text.
         """
-        self._tops.extend(start.tops)
-        for token_id, logprob in zip(start.token_ids, start.logprobs, strict=True):
-            reason = self._take(token_id, logprob, on_text)
-            if reason is not None:
-                return self._finish(reason)
-        while True:
-            token_id, logprob = self._choose(logits, branches)
-            is_forced = self._forced is not None and not self._forced.is_done
-            num_shown = len(self._shown)
-            reason = self._take(token_id, logprob, on_text)
-            added = self._shown[num_shown:]
-            reason = self._watched(logits, logprob, added, reason, is_forced=is_forced)
-            if reason is not None:
-                return self._finish(reason)
-            logits = step(token_id, may_exit=self._is_free)
+        token_id, logprob = self._choose(logits, branches)
+        is_forced = self._forced is not None and not self._forced.is_done
+        num_shown = len(self._shown)
+        reason = self._take(token_id, logprob)
+        added = self._shown[num_shown:]
+        reason = self._watched(logits, logprob, added, reason, is_forced=is_forced)
+        if reason is None:
+            return token_id
+        self.result = self._finish(reason)
+        return None
 
     @property
-    def _is_free(self) -> bool:
+    def is_free(self) -> bool:
         """Whether any token may come next, and nobody reads what the others' chances were."""
         is_forced = self._forced is not None and not self._forced.is_done
         is_guarded = self._guard is not None and not self._guard.is_done
@@ -315,9 +306,7 @@ class DecodingRun:
                 ids, logprobs = (*self._token_ids, token_id), (*self._logprobs, logprob)
                 branches.add(Branch(ids, logprobs, tuple(self._tops)))
 
-    def _take(
-        self, token_id: int, logprob: float, on_text: Callable[[str], None] | None
-    ) -> FinishReason | None:
+    def _take(self, token_id: int, logprob: float) -> FinishReason | None:
         if token_id in self._params.stop_ids:
             return FinishReason.STOP
         self._token_ids.append(token_id)
@@ -326,7 +315,7 @@ class DecodingRun:
             self._forced.advance(self._tokenizer.token_bytes(token_id))
         if self._guard is not None and not self._guard.is_done:
             self._guard.advance(self._tokenizer.token_bytes(token_id))
-        if self._push(self._stream.push(token_id), on_text):
+        if self._push(self._stream.push(token_id)):
             return FinishReason.STOP
         if len(self._token_ids) >= self._params.max_new_tokens:
             return FinishReason.LENGTH
@@ -337,15 +326,15 @@ class DecodingRun:
         """Whether a whole word is there: a few more tokens are better than having shown nothing."""
         return bool(self._monitor.complete_lines or cut_to_word(self._monitor.text))
 
-    def _push(self, delta: str, on_text: Callable[[str], None] | None) -> bool:
+    def _push(self, delta: str) -> bool:
         hidden = min(self._num_hidden_chars, len(delta))
         self._num_hidden_chars -= hidden
         delta = delta[hidden:]
         self._shown += delta
         self._num_shown_chars.append(len(self._shown))
         has_ended = bool(delta) and self._monitor.push(delta) is not None
-        if delta and on_text is not None:
-            on_text(self._monitor.text)
+        if delta and self._on_text is not None:
+            self._on_text(self._monitor.text)
         return has_ended
 
     def _finish(self, reason: FinishReason) -> GeneratedText:

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from completion.candidates import CandidateRules, CandidateSearch
 from completion.decoding import (
-    Branch,
-    BranchQueue,
     DecodingRun,
     GeneratedText,
     GenerationParams,
@@ -35,7 +34,7 @@ from completion.speculation.drafter import (
     RequestDrafter,
 )
 from completion.speculation.source import DraftCache
-from completion.steps import DecodingSteps, EarlyChoice
+from completion.steps import DecodingSteps, EarlyChoice, run_pass
 from completion.types import PromptStats, SpeculationStats
 from kvedit.patch import CachePatcher, PatchReport, PatchTarget
 from kvedit.policy import PatchPolicy
@@ -125,7 +124,8 @@ class Generator:
         passes that were finished, all of it valid.
 
         Args:
-            table: The session's cache; holds prompt and last continuation afterwards.
+            table: The session's cache; holds the prompt afterwards, and the first continuation if
+                the others left it room.
             prompt: What to continue.
             policy: How much of the cache to trust.
             params: How.
@@ -149,7 +149,8 @@ class Generator:
             self._note_rate(report.num_new, report.computing_ms / 1000)
             if hooks.on_logits is not None:
                 hooks.on_logits(logits)
-            candidates = self._candidates(steps, prompt, params, hooks)
+            search = self._search(prompt, params, hooks)
+            candidates = search.find(steps, logits)
         finally:
             steps.settle()
             table.close_gaps()
@@ -158,7 +159,7 @@ class Generator:
             candidates=tuple(candidates),
             prompt=_stats(report),
             age=report.age,
-            speculation=_speculation(steps, counts),
+            speculation=_speculation(search.num_passes, counts),
             patch_ms=report.moving_ms,
             prefill_ms=report.computing_ms,
             decode_ms=(time.perf_counter() - prefilled) * 1000,
@@ -228,47 +229,39 @@ class Generator:
             return params.stop_ids.__contains__
         return lambda token_id: token_id in params.stop_ids or b"\n" in token_bytes(token_id)
 
-    def _candidates(
-        self,
-        steps: DecodingSteps,
-        prompt: FimPrompt,
-        params: GenerationParams,
-        hooks: GenerationHooks,
-    ) -> list[GeneratedText]:
-        """Return distinct continuations, best first."""
-        random = None if params.seed is None else _seeded(self._decoder.device, params.seed)
-        branches = BranchQueue()
-        found: dict[str, tuple[int, GeneratedText]] = {}
-        branch: Branch | None = Branch()
-        # Alternatives may turn out equal once stop rules have cut them, so a few more are tried.
-        for attempt in range(2 * params.num_candidates - 1 + params.max_num_retries):
-            if params.sampling.temperature == 0 and attempt:
-                branch = branches.pop()
-            if branch is None or (attempt and params.deadline.has_passed):
-                break
-            is_first = attempt == 0
+    def _search(
+        self, prompt: FimPrompt, params: GenerationParams, hooks: GenerationHooks
+    ) -> CandidateSearch:
+        def new_run(number: int) -> DecodingRun:
+            is_first = number == 0
             watch = hooks.new_watch() if is_first and hooks.new_watch is not None else None
-            run = self._new_run(prompt, params, hooks.new_monitor(), random, watch)
             on_text = hooks.on_text if is_first else None
-            candidate = run.decode(steps.go_to(branch), steps.append, branch, branches, on_text)
-            if watch is None and hooks.rejudge is not None:
-                candidate = replace(candidate, judged=hooks.rejudge(candidate))
-            candidate = _with_origins(candidate, steps.origins)
-            key = candidate.text.strip() if params.is_distinct else str(attempt)
-            found.setdefault(key, (hooks.num_faults(candidate), candidate))
-            if sum(not faults for faults, _ in found.values()) >= params.num_candidates:
-                break
-        ranked = sorted(found.values(), key=lambda entry: entry[0])
-        return [candidate for _, candidate in ranked[: params.num_candidates]]
+            return self._new_run(prompt, params, hooks.new_monitor(), number, watch, on_text)
+
+        def finish(number: int, text: GeneratedText) -> GeneratedText:
+            is_watched = number == 0 and hooks.new_watch is not None
+            if is_watched or hooks.rejudge is None:
+                return text
+            return replace(text, judged=hooks.rejudge(text))
+
+        def run_passes(texts: Sequence[DecodingSteps]) -> list[Tensor]:
+            return run_pass(self._decoder, self._pool, texts, hooks.checkpoint)
+
+        rules = CandidateRules(new_run, finish, hooks.num_faults)
+        return CandidateSearch(params, rules, run_passes)
 
     def _new_run(
         self,
         prompt: FimPrompt,
         params: GenerationParams,
         monitor: TextMonitor,
-        random: torch.Generator | None,
+        number: int,
         watch: TextWatch | None,
+        on_text: Callable[[str], None] | None,
     ) -> DecodingRun:
+        seed = params.seed
+        # Of its own: who draws when must not depend on the passes that texts share.
+        random = None if seed is None else _seeded(self._decoder.device, seed + number)
         healed, forced = prompt.healed_text, prompt.forced_text
         index = self._index() if healed or forced else None
         guard = None
@@ -276,7 +269,7 @@ class Generator:
             written = leading_part(params.typed_blanks, healed)
             guard = IndentationGuard(written, params.indentations, self._indentation_index())
         return DecodingRun(
-            self._tokenizer, index, params, monitor, random, healed, forced, guard, watch
+            self._tokenizer, index, params, monitor, random, healed, forced, guard, watch, on_text
         )
 
     def _indentation_index(self) -> IndentationIndex:
@@ -302,18 +295,9 @@ def _stats(report: PatchReport) -> PromptStats:
     )
 
 
-def _speculation(steps: DecodingSteps, counts: DraftCounts) -> SpeculationStats:
+def _speculation(num_passes: int, counts: DraftCounts) -> SpeculationStats:
     by_source = tuple(counts.by_source.items())
-    return SpeculationStats(
-        steps.num_passes - 1, counts.num_drafted, counts.num_accepted, by_source
-    )
-
-
-def _with_origins(candidate: GeneratedText, origins: Sequence[str | None]) -> GeneratedText:
-    """Return ``candidate`` with the names of those who drafted its tokens."""
-    if candidate.written is None:
-        return candidate
-    return replace(candidate, written=replace(candidate.written, origins=origins))
+    return SpeculationStats(num_passes, counts.num_drafted, counts.num_accepted, by_source)
 
 
 def _seeded(device: torch.device, seed: int) -> torch.Generator:

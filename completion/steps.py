@@ -1,4 +1,4 @@
-r"""The cache of one prompt moves along its continuations; one pass may take several steps.
+r"""The cache of one prompt moves along a continuation of it; one pass may take several steps.
 
     chosen t        pass over t and the drafts behind it         then u, v are chosen: no pass
     ... a b | t     ... a b | t - u - v                          ... a b t u v
@@ -10,6 +10,8 @@ is drawn: a token is drawn from the model's own distribution, and is accepted if
 drafts. For drafts that are not drawn themselves that is what rejection sampling without replacement
 (Jeon et al., arXiv 2402.14160) comes down to, sibling by sibling, with the same rate of acceptance;
 and with a seed the draws are those of decoding without drafts.
+
+Continuations that branch off are forks: each has a table of its own, and one pass takes steps of all.
 
 Only those who ask for it get an early exit that is not verified: where the first layers are sure, the
 next token is chosen from what they say, and the rows of such tokens wait for the next pass.
@@ -32,14 +34,14 @@ from kvedit.patch import TokenRows
 from models.decoder import Decoder
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
-from models.token_batch import PASS_SIZES, TokenBatch
+from models.token_batch import PASS_SIZES, TokenBatch, join
 
 # From an output, and the state of which its first uncomputed token was chosen, to logits or None.
 EarlyChoice = Callable[[Sequence[int], Tensor | None], Tensor | None]
 
 
 class DecodingSteps:
-    """Logits behind any continuation of a prompt. Engine thread only.
+    """Logits behind one continuation of a prompt. Engine thread only.
 
     The rows of a pass stay staged until the next one: only then is it known which of them belong to
     the text. ``settle`` makes those tokens of the table.
@@ -61,50 +63,42 @@ class DecodingSteps:
         self._decoder, self._pool, self._table = decoder, pool, table
         self._checkpoint, self._drafter, self._early = checkpoint, drafter, early
         self._num_prompt_tokens = len(table)
-        self._output: list[int] = []
+        self.output: list[int] = []  # all tokens of the text
         self._waiting: list[int] = []  # the last tokens of the output that no pass has computed
+        self._befores: Sequence[int] | None = None  # where they belong, None for the end
         self._num_certain = 0  # rows of the staged pass that belong to the text in any case
-        self._tree = DraftTree()
+        self._tree = self._planned = DraftTree()
         self._state: Tensor | None = None  # from which the first waiting token was chosen
-        self._path: list[int] = []  # its drafts that were chosen since
+        self._path: list[int] = []  # drafts of the tree that were chosen since
         self._states = torch.empty(0)  # behind the last certain row, then behind each draft
         self._logits = torch.empty(0)  # of the same
-        self._prompt_states = self._prompt_logits = torch.empty(0)
-        self.num_passes = 0
+        self._prompt_states = self.prompt_logits = torch.empty(0)
         self.origins: list[str | None] = []  # whose draft each token of the text was
+
+    @property
+    def num_waiting(self) -> int:
+        """How many tokens of the text wait for a pass."""
+        return len(self._waiting)
+
+    @property
+    def num_free(self) -> int:
+        """How many more tokens the table and its forks have room for."""
+        return self._table.num_free
 
     def start(self, rows: TokenRows) -> Tensor:
         """Compute what the prompt lacks, its last token at least; return the logits behind it."""
         self._num_prompt_tokens = len(self._table) + len(rows)
-        self._prompt_logits = self._run(rows.token_ids, rows.befores)
+        self._waiting, self._befores = list(rows.token_ids), rows.befores
+        self.prompt_logits = run_pass(self._decoder, self._pool, [self], self._checkpoint)[0]
         self._prompt_states = self._states
-        return self._prompt_logits
+        return self.prompt_logits
 
-    def go_to(self, branch: Branch) -> Tensor:
-        """Return the logits behind the prompt and ``branch``, [vocab_size]."""
-        self.origins = [None] * len(branch.token_ids)
-        if not branch.token_ids and not self._output:
-            return self._prompt_logits
-        self.settle()
-        self._state, self._waiting = None, []
-        last, self._output = self._output, list(branch.token_ids)
-        if not branch.token_ids:
-            self._table.truncate(self._num_prompt_tokens)
-            self._states = self._prompt_states
-            return self._prompt_logits
-        if self._drafter is not None:  # where one token differs, the rest often stays
-            self._drafter.expect([*branch.token_ids, *last[len(branch.token_ids) :]])
-        cached = self._table.token_ids[self._num_prompt_tokens :]
-        num_kept = num_common(cached, self._output[:-1])
-        self._table.truncate(self._num_prompt_tokens + num_kept)
-        return self._run(self._output[num_kept:])
-
-    def append(self, token_id: int, *, may_exit: bool = False) -> Tensor:
-        """Append one token and return the logits behind it, [vocab_size].
+    def offer(self, token_id: int, *, may_exit: bool = False) -> Tensor | None:
+        """Append one token; return the logits behind it, [vocab_size], None if that takes a pass.
 
         With ``may_exit`` they may be those of the first layers, if there is an early exit.
         """
-        self._output.append(token_id)
+        self.output.append(token_id)
         origin = EarlyExit.name if self._waiting else None
         if not self._waiting:
             at = self._path[-1] if self._path else -1
@@ -122,11 +116,34 @@ class DecodingSteps:
             self.settle()
         self.origins.append(origin)
         self._waiting.append(token_id)
-        logits = self._early(self._output, self._state) if may_exit and self._early else None
-        if logits is not None:
-            return logits
-        rows, self._waiting = self._waiting, []
-        return self._run(rows)
+        return self._early(self.output, self._state) if may_exit and self._early else None
+
+    def stage(self, num_beside: int = 0) -> TokenBatch:
+        """Return the rows that wait, and drafts behind them, for a pass of ``num_beside`` others."""
+        num_certain = len(self._waiting)
+        self._planned = tree = self._plan(num_certain + num_beside)
+        rows, parents = [*self._waiting, *tree.token_ids], None
+        if len(tree):  # certain rows are a chain, and the drafts hang on its end
+            parents = [*range(-1, num_certain - 1), *(num_certain + at for at in tree.parents)]
+        befores = self._befores
+        if befores is not None:
+            befores = [*befores, *[len(self._table)] * len(tree)]
+        return self._table.stage(rows, parents=parents, befores=befores)
+
+    def take(self, states: Tensor, logits: Tensor) -> Tensor:
+        """Take in what a pass over the staged rows has shown; return the logits behind the text.
+
+        Args:
+            states: Behind the last certain row and the drafts, [1 + num_drafts, hidden_size].
+            logits: Of the same, [1 + num_drafts, vocab_size].
+        """
+        rows, self._waiting, self._befores = self._waiting, [], None
+        self._num_certain, self._tree = len(rows), self._planned
+        self._states, self._logits = states, logits
+        if self._drafter is not None:
+            text = [*self._table.token_ids[-1:], *rows]
+            self._drafter.learn(text[-2:], self._tree, logits)
+        return logits[0]
 
     def settle(self) -> None:
         """Make the staged rows that were chosen tokens of the table; free the others."""
@@ -135,44 +152,74 @@ class DecodingSteps:
             self._table.commit([*range(self._num_certain), *drafts])
         self._num_certain, self._path, self._tree = 0, [], DraftTree()
 
-    def _run(self, token_ids: Sequence[int], befores: Sequence[int] | None = None) -> Tensor:
-        """Compute ``token_ids`` and drafts behind them; return the logits behind the last of them.
+    def fork(self, branch: Branch) -> DecodingSteps:
+        """Return the steps of another continuation, which begins with ``branch``.
 
-        ``befores`` are where they belong into the table, None behind all of its tokens.
+        It shares what this one's table holds of it. This one waits for a pass, or has ended; whoever
+        has the fork closes it. It has no early exit.
         """
-        tree = self._plan(len(token_ids))
-        batch = self._stage(token_ids, befores, tree)
-        hidden = self._decoder.forward(batch, self._pool, checkpoint=self._checkpoint)
-        self._num_certain, self._tree = len(token_ids), tree
-        self.num_passes += 1
-        self._states = hidden[len(token_ids) - 1 : batch.num_rows]
-        self._logits = self._decoder.logits(self._states)
-        if self._drafter is not None:
-            text = [*self._table.token_ids[-1:], *token_ids]
-            self._drafter.learn(text[-2:], tree, self._logits)
-        return self._logits[0]
+        self.settle()
+        token_ids = list(branch.token_ids)
+        cached = self._table.token_ids[self._num_prompt_tokens :]
+        num_kept = num_common(cached, token_ids[:-1])
+        table = self._table.fork(self._num_prompt_tokens + num_kept)
+        drafter = None if self._drafter is None else self._drafter.beside(table)
+        if drafter is not None and token_ids:  # where one token differs, the rest often stays
+            drafter.expect([*token_ids, *self.output[len(token_ids) :]])
+        forked = DecodingSteps(self._decoder, self._pool, table, self._checkpoint, drafter)
+        forked._num_prompt_tokens = self._num_prompt_tokens
+        forked.output, forked._waiting = token_ids, token_ids[num_kept:]
+        forked._states = forked._prompt_states = self._prompt_states
+        forked.prompt_logits = self.prompt_logits
+        forked.origins = [None] * len(token_ids)
+        return forked
 
-    def _plan(self, num_certain: int) -> DraftTree:
+    def rewind(self) -> None:
+        """Drop the continuation from the table, so that forks have its room."""
+        self.settle()
+        self._table.truncate(self._num_prompt_tokens)
+
+    def close(self) -> None:
+        """Give back the slots of a fork."""
+        self._table.close()
+
+    def _plan(self, num_rows: int) -> DraftTree:
         if self._drafter is None:
             return DraftTree()
-        tree = self._drafter.plan(self._output, num_certain, self._state)
-        tree.cut(max(0, self._table.num_free - num_certain))
+        tree = self._drafter.plan(self.output, num_rows, self._state)
+        tree.cut(max(0, self._table.num_free - len(self._waiting)))
         return tree
 
-    def _stage(
-        self, token_ids: Sequence[int], befores: Sequence[int] | None, tree: DraftTree
-    ) -> TokenBatch:
-        num_certain, num_rows = len(token_ids), len(token_ids) + len(tree)
-        rows, parents = [*token_ids, *tree.token_ids], None
-        if len(tree):  # certain rows are a chain, and the drafts hang on its end
-            parents = [*range(-1, num_certain - 1), *(num_certain + at for at in tree.parents)]
-        if befores is not None:
-            befores = [*befores, *[len(self._table)] * len(tree)]
-        pad_to = self._pass_size(num_rows)
-        return self._table.stage(rows, parents=parents, befores=befores, pad_to=pad_to)
 
-    def _pass_size(self, num_rows: int) -> int | None:
-        """Return to how many rows a pass is filled up, where passes of a few sizes are recorded."""
-        if self._decoder.device.type != "cuda":
-            return None
-        return next((size for size in PASS_SIZES if size >= num_rows), None)
+def run_pass(
+    decoder: Decoder, pool: SlotPool, texts: Sequence[DecodingSteps], checkpoint: Checkpoint
+) -> list[Tensor]:
+    """Compute the tokens of ``texts`` that wait; return the logits behind each text, [vocab_size].
+
+    One pass over all: the weights are read once, and what the texts have in common is, too.
+    """
+    num_rows = sum(text.num_waiting for text in texts)
+    batches: list[TokenBatch] = []
+    read: list[tuple[int, int]] = []  # rows of each text whose logits are wanted
+    first = 0
+    for text in texts:
+        batch = text.stage(num_rows - text.num_waiting)
+        read.append((first + text.num_waiting - 1, first + batch.num_rows))
+        first += batch.num_rows
+        num_rows += batch.num_rows - text.num_waiting
+        batches.append(batch)
+    hidden = decoder.forward(
+        join(batches, _pass_size(decoder, num_rows)), pool, checkpoint=checkpoint
+    )
+    states = torch.cat([hidden[start:stop] for start, stop in read])
+    sizes = [stop - start for start, stop in read]
+    logits = torch.split(decoder.logits(states), sizes)
+    parts = zip(torch.split(states, sizes), logits, strict=True)
+    return [text.take(*part) for text, part in zip(texts, parts, strict=True)]
+
+
+def _pass_size(decoder: Decoder, num_rows: int) -> int | None:
+    """Return to how many rows a pass is filled up, where passes of a few sizes are recorded."""
+    if decoder.device.type != "cuda":
+        return None
+    return next((size for size in PASS_SIZES if size >= num_rows), None)

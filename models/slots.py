@@ -32,14 +32,21 @@ class SlotTable:
     """
 
     def __init__(
-        self, pool: SlotPool, capacity: int, head: SlotTable | None = None, floor: int = 0
+        self,
+        pool: SlotPool,
+        capacity: int,
+        head: SlotTable | None = None,
+        floor: int = 0,
+        extent: int | None = None,
     ) -> None:
         """Reserve a session, starting with all tokens of ``head``, shared, not copied.
 
-        ``floor`` is ``SlotPool.reserve``'s.
+        ``floor`` is ``SlotPool.reserve``'s. With ``extent``, that of another table, nothing is
+        reserved.
         """
         self._pool = pool
-        self._extent = pool.reserve(capacity, floor)
+        self._is_guest = extent is not None
+        self._extent = pool.reserve(capacity, floor) if extent is None else extent
         # A session may begin in the middle of another one's pass, which runs in inference mode: a
         # tensor made there could never be changed outside.
         with torch.inference_mode(mode=False):
@@ -78,6 +85,16 @@ class SlotTable:
         """Return how many leading tokens are exact; nothing behind a stale one is."""
         stale = np.flatnonzero(self.ages())
         return int(stale[0]) if len(stale) else len(self.slots)
+
+    def fork(self, num_tokens: int) -> SlotTable:
+        """Return a table of the first ``num_tokens`` tokens, to be continued otherwise.
+
+        Both take their slots of the same extent, so that one stretch of it holds all that a pass over
+        rows of both reads. The fork is closed first.
+        """
+        forked = SlotTable(self._pool, 0, head=self, extent=self._extent)
+        forked.truncate(num_tokens)
+        return forked
 
     def common_prefix(self, token_ids: Sequence[int]) -> int:
         """Return how many leading tokens of ``token_ids`` the table already holds."""
@@ -226,7 +243,8 @@ class SlotTable:
     def close(self) -> None:
         """Give the session's slots back; shared ones live on in the tables that share them."""
         self.truncate(0)
-        self._pool.close(self._extent)
+        if not self._is_guest:
+            self._pool.close(self._extent)
 
     def check(self) -> None:
         """Raise AssertionError where table and pool disagree; for tests and idle debug runs."""

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.slot_pool import PAD_SLOT
+
 PASS_SIZES = (1, 4, 8, 16, 32)  # padded sizes of decode and verify passes, one CUDA graph each
 INVISIBLE = 2**31 - 1  # logical order of a slot that no query may see
 
@@ -84,6 +86,53 @@ def visibility(
         return visible
     padding = ((order != INVISIBLE) | is_empty).repeat(num_padding, 1)
     return torch.cat([visible, padding])
+
+
+def join(batches: Sequence[TokenBatch], pad_to: int | None = None) -> TokenBatch:
+    """Return one batch over the rows of ``batches``, in their order; each row sees what it saw.
+
+    Args:
+        batches: One of each of several tables in one pool, none with padding.
+        pad_to: Number of rows of the batch; the added ones change nothing.
+    """
+    spans = _union([span for batch in batches for span in batch.spans])
+    num_rows = sum(batch.num_rows for batch in batches)
+    num_padding = max(0, (pad_to or 0) - num_rows)
+    if len(batches) == 1 and not num_padding:
+        return batches[0]
+    device = batches[0].token_ids.device
+    width = sum(stop - start for start, stop in spans)
+    visible = torch.zeros(num_rows + num_padding, width, dtype=torch.bool, device=device)
+    visible[num_rows:] = True
+    first = 0
+    for batch in batches:
+        rows, read = visible[first : first + batch.num_rows], 0
+        for start, stop in batch.spans:
+            column, size = _column(spans, start), stop - start
+            seen = True if batch.visible is None else batch.visible[:, read : read + size]
+            rows[:, column : column + size] = seen
+            read += size
+        first += batch.num_rows
+    padding = torch.zeros(num_padding, dtype=torch.int64, device=device)
+    return TokenBatch(
+        token_ids=torch.cat([*(batch.token_ids for batch in batches), padding]),
+        positions=torch.cat([*(batch.positions for batch in batches), padding]),
+        slots=torch.cat([*(batch.slots for batch in batches), padding + PAD_SLOT]),
+        spans=spans,
+        visible=visible,
+        num_rows=num_rows,
+    )
+
+
+def _union(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges that cover ``spans``, none of which touch."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    return tuple(merged)
 
 
 def _column(spans: tuple[tuple[int, int], ...], slot: int) -> int:

@@ -27,6 +27,7 @@ from completion.speculation.source import (
 )
 from completion.speculation.tree import DraftPlanner, DraftTree
 from models.likeliest import likeliest
+from models.slots import SlotTable
 
 _NUM_LIKELIEST = 8  # tokens behind each row that sources learn from
 
@@ -100,13 +101,14 @@ class RequestDrafter:
         estimates: AcceptanceEstimates,
         cache: DraftCache,
         limits: DraftLimits,
+        counts: DraftCounts | None = None,
     ) -> None:
         self._planner, self._sources, self._estimates = planner, sources, estimates
         self._expected = expected
         self._tail = tuple(cache.prompt_ids[-MAX_NUM_TAIL_TOKENS:])
         self._cache = cache
         self._limits = limits
-        self.counts = DraftCounts()
+        self.counts = DraftCounts() if counts is None else counts
 
     def plan(self, output: Sequence[int], num_rows: int, state: Tensor | None) -> DraftTree:
         """Return what to verify behind ``output``, in a pass that has ``num_rows`` rows anyway.
@@ -123,6 +125,19 @@ class RequestDrafter:
         tree = self._planner.plan(place, left, self._limits.is_last, num_rows, num_context)
         self.counts.num_drafted += len(tree)
         return tree
+
+    def beside(self, table: SlotTable) -> RequestDrafter:
+        """Return what drafts for another text of the request, which is computed into ``table``."""
+        cache = DraftCache(table, self._cache.prompt_ids)
+        return RequestDrafter(
+            self._planner,
+            self._sources,
+            self._expected,
+            self._estimates,
+            cache,
+            self._limits,
+            self.counts,
+        )
 
     def expect(self, output: Sequence[int]) -> None:
         """Draft with ``output`` as well, while the text follows it."""

@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from completion.decoding import Branch, BranchQueue, DecodingRun, GenerationParams, cut_to_word
+from completion.decoding import (
+    Branch,
+    BranchQueue,
+    DecodingRun,
+    GeneratedText,
+    GenerationParams,
+    cut_to_word,
+)
 from completion.stopping import StopMonitor
 from completion.strategy import choose_strategy
 from completion.types import CompletionRequest, DocumentSnapshot, FinishReason, TriggerKind
@@ -29,15 +36,18 @@ def scripted(tokenizer: Tokenizer, text: str) -> list[torch.Tensor]:
 
 def decode(
     tokenizer: Tokenizer, text: str, stop: tuple[str, ...] = (), max_new_tokens: int = 5
-) -> tuple[object, BranchQueue]:
+) -> tuple[GeneratedText, BranchQueue]:
     document = DocumentSnapshot("file:///a.py", 1, "python", "x = \n")
     request = CompletionRequest("1", document, 4, TriggerKind.INVOKED, stop=stop)
     monitor = StopMonitor(request, choose_strategy(request))
     params = GenerationParams(max_new_tokens, stop_ids=frozenset())
     run = DecodingRun(tokenizer, None, params, monitor, None, "", "")
-    logits, branches = iter(scripted(tokenizer, text)), BranchQueue()
-    first = next(logits)
-    return run.decode(first, lambda _, may_exit: next(logits), Branch(), branches, None), branches
+    branches = BranchQueue()
+    for logits in scripted(tokenizer, text):
+        if run.advance(logits, branches) is None:
+            break
+    assert run.result is not None
+    return run.result, branches
 
 
 @pytest.mark.parametrize(
@@ -48,11 +58,11 @@ def test_only_tokens_that_are_kept_count(
     tiny_tokenizer: Tokenizer, text: str, stop: tuple[str, ...], kept: str, num_kept: int
 ) -> None:
     generated, _ = decode(tiny_tokenizer, text, stop)
-    assert generated.text == ("" if not stop else kept)  # type: ignore[attr-defined]
+    assert generated.text == ("" if not stop else kept)
     if stop:
-        assert generated.num_tokens == num_kept  # type: ignore[attr-defined]
+        assert generated.num_tokens == num_kept
         expected = sum(math.log(p) for p in PROBABILITIES[:num_kept])
-        assert math.isclose(generated.logprob, expected, rel_tol=1e-5)  # type: ignore[attr-defined]
+        assert math.isclose(generated.logprob, expected, rel_tol=1e-5)
 
 
 def test_the_likeliest_other_beginning_comes_first(tiny_tokenizer: Tokenizer) -> None:
@@ -74,6 +84,6 @@ def test_a_branch_is_queued_once() -> None:
 
 def test_the_token_limit_ends_at_a_word(tiny_tokenizer: Tokenizer) -> None:
     generated, _ = decode(tiny_tokenizer, "a(bcd", max_new_tokens=4)
-    assert generated.finish_reason is FinishReason.LENGTH  # type: ignore[attr-defined]
-    assert generated.text == "a("  # type: ignore[attr-defined]
+    assert generated.finish_reason is FinishReason.LENGTH
+    assert generated.text == "a("
     assert cut_to_word("return valu") == "return"

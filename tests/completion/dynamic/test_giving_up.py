@@ -14,7 +14,6 @@ from torch import Tensor
 from completion.caches import build_caches
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
 from completion.decoding import (
-    Branch,
     BranchQueue,
     DecodingRun,
     GeneratedText,
@@ -171,7 +170,7 @@ def test_a_block_ends_behind_a_first_line_that_is_unsure(
     request = CompletionRequest("1", document, len(document.text) - 1)
     strategy = choose_strategy(request)
     token_ids = tokenizer.encode(text)
-    logits = iter(-10.0 + 10 * torch.eye(tokenizer.vocab_size)[token_ids])
+    rows = -10.0 + 10 * torch.eye(tokenizer.vocab_size)[token_ids]
     judge = LineJudge(read_controller(pessimist, tiny_model.fingerprint), 0.01, block_threshold)
     run = DecodingRun(
         tokenizer,
@@ -183,9 +182,11 @@ def test_a_block_ends_behind_a_first_line_that_is_unsure(
         "",
         watch=judge.watch(LinePlace.at(strategy.cursor), may_stop=True),
     )
-    found = run.decode(
-        next(logits), lambda _, may_exit: next(logits), Branch(), BranchQueue(), None
-    )
+    for logits in rows:
+        if run.advance(logits, BranchQueue()) is None:
+            break
+    found = run.result
+    assert found is not None
     assert (found.text.rstrip(), found.finish_reason) == (kept, finish)
 
 

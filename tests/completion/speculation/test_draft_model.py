@@ -21,7 +21,7 @@ from completion.speculation.draft_model import DraftModel, DraftModelConfig, rel
 from completion.speculation.drafter import Drafter, DraftLimits, DraftMaterial
 from completion.speculation.lasting import LastingSources
 from completion.speculation.source import DraftCache, DraftPlace
-from completion.steps import DecodingSteps
+from completion.steps import DecodingSteps, run_pass
 from completion.types import (
     CancellationToken,
     CompletionRequest,
@@ -95,11 +95,15 @@ class Rig:
         steps = DecodingSteps(self.target.decoder, pool, table, go_on, drafting)
         places = tuple(range(len(prompt_ids)))
         logits, output = steps.start(TokenRows(tuple(prompt_ids), places)), list[int]()
+        num_passes = 1
         while len(output) < NUM_TOKENS:
             output.append(int(logits.argmax()))
-            if len(output) < NUM_TOKENS:
-                logits = steps.append(output[-1])
-        return output, steps.num_passes
+            behind = steps.offer(output[-1]) if len(output) < NUM_TOKENS else logits
+            if behind is None:
+                (behind,) = run_pass(self.target.decoder, pool, [steps], go_on)
+                num_passes += 1
+            logits = behind
+        return output, num_passes
 
 
 def likeliest(model: LoadedModel, prompt_ids: list[int], num_tokens: int) -> list[int]:

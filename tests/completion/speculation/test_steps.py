@@ -15,7 +15,7 @@ from completion.speculation.costs import PassCosts
 from completion.speculation.drafter import Drafter, DraftLimits, DraftMaterial
 from completion.speculation.lasting import LastingSources
 from completion.speculation.source import DraftCache, DraftPlace, DraftSource, Proposal
-from completion.steps import DecodingSteps, EarlyChoice
+from completion.steps import DecodingSteps, EarlyChoice, run_pass
 from kvedit.patch import TokenRows
 from models.loader import LoadedModel
 from models.slot_pool import SlotPool
@@ -63,19 +63,31 @@ class Decoding:
             limits = DraftLimits(lambda _: False, 64)
             cache = DraftCache(self.table, PROMPT)
             drafting = Drafter(FREE, lasting).begin(cache, DraftMaterial(), limits)
-        self.drafting = drafting
+        self.drafting, self.num_passes = drafting, 0
         self.steps = DecodingSteps(
             model.decoder, self.pool, self.table, lambda: None, drafting, early
         )
 
     def start(self) -> torch.Tensor:
+        self.num_passes = 1
         return self.steps.start(TokenRows(tuple(PROMPT), tuple(range(len(PROMPT)))))
+
+    def append(self, token_id: int, *, may_exit: bool = False) -> torch.Tensor:
+        logits = self.steps.offer(token_id, may_exit=may_exit)
+        return self.passed() if logits is None else logits
+
+    def passed(self) -> torch.Tensor:
+        self.num_passes += 1
+        return run_pass(self.model.decoder, self.pool, [self.steps], self.checkpoint)[0]
+
+    def checkpoint(self) -> None:
+        """Go on."""
 
     def greedy(self, num_tokens: int = NUM_TOKENS, *, may_exit: bool = False) -> list[int]:
         logits, output = self.start(), []
         for _ in range(num_tokens):
             output.append(int(logits.argmax()))
-            logits = self.steps.append(output[-1], may_exit=may_exit)
+            logits = self.append(output[-1], may_exit=may_exit)
         self.steps.settle()
         return output
 
@@ -110,8 +122,8 @@ def test_right_drafts_are_confirmed_by_the_pass_of_the_prompt(
 ) -> None:
     drafted = Decoding(tiny_model, Scripted(chain(output_of(plain))))
     assert drafted.greedy() == output_of(plain)
-    assert drafted.steps.num_passes == 1
-    assert plain.steps.num_passes == NUM_TOKENS + 1
+    assert drafted.num_passes == 1
+    assert plain.num_passes == NUM_TOKENS + 1
     assert_same_cache(drafted, plain)
 
 
@@ -161,25 +173,88 @@ def test_rows_missing_in_the_middle_of_a_prompt_are_computed_with_drafts_behind_
     logits, output = drafted.steps.start(rest), []
     while len(output) < NUM_TOKENS:
         output.append(int(logits.argmax()))
-        logits = drafted.steps.append(output[-1])
+        logits = drafted.append(output[-1])
     drafted.steps.settle()
     assert output == output_of(plain)
     assert_same_cache(drafted, plain)
 
 
-def test_another_branch_starts_where_it_leaves_the_last_one(
+def logits_behind(decoding: Decoding, *branches: Branch) -> list[torch.Tensor]:
+    """Return the logits behind each of ``branches``, all from one pass."""
+    forks = [decoding.steps.fork(branch) for branch in branches]
+    try:
+        return run_pass(decoding.model.decoder, decoding.pool, forks, lambda: None)
+    finally:
+        for fork in forks:
+            fork.close()
+        decoding.table.check()
+
+
+def test_forks_see_what_they_have_in_common_and_not_each_other(
     tiny_model: LoadedModel, plain: Decoding
 ) -> None:
     truth = output_of(plain)
-    branch = Branch((*truth[:3], (truth[3] + 1) % 200), (0.0,) * 4)
-    expected = Decoding(tiny_model)
-    expected.start()
-    wanted = expected.steps.go_to(branch)
+    other = [(token_id + 1) % 200 for token_id in truth]
+    branches = [
+        Branch((*truth[:3], other[3]), (0.0,) * 4),
+        Branch((*truth[:3], other[3], truth[4]), (0.0,) * 5),
+        Branch((other[0],), (0.0,)),
+    ]
+    alone = Decoding(tiny_model)
+    alone.start()
+    expected = [logits_behind(alone, branch)[0] for branch in branches]
     drafted = Decoding(tiny_model, Scripted(chain(truth)))
     drafted.greedy()
-    torch.testing.assert_close(drafted.steps.go_to(branch), wanted, atol=1e-5, rtol=1e-4)
-    drafted.steps.settle()
-    assert drafted.table.token_ids == [*PROMPT, *branch.token_ids]
+    for found, wanted in zip(logits_behind(drafted, *branches), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    assert drafted.table.token_ids == [*PROMPT, *truth]  # the first text stays
+    assert_same_cache(drafted, plain)
+
+
+def test_forks_decode_side_by_side_what_each_decodes_alone(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    truth = output_of(plain)
+    starts = [(truth[0], (truth[1] + step) % 200) for step in (1, 2, 3)]
+
+    def texts(decoding: Decoding, *beginnings: tuple[int, int]) -> list[list[int]]:
+        decoding.greedy()
+        forks = [decoding.steps.fork(Branch(tokens, (0.0, 0.0))) for tokens in beginnings]
+        outputs = [list(tokens) for tokens in beginnings]
+        while waiting := [at for at, output in enumerate(outputs) if len(output) < 8]:
+            decoder, pool = decoding.model.decoder, decoding.pool
+            found = run_pass(decoder, pool, [forks[at] for at in waiting], lambda: None)
+            for at, behind in zip(waiting, found, strict=True):
+                logits: torch.Tensor | None = behind
+                while logits is not None and len(outputs[at]) < 8:
+                    outputs[at].append(int(logits.argmax()))
+                    logits = forks[at].offer(outputs[at][-1])
+        for fork in forks:
+            fork.close()
+        return outputs
+
+    alone = [texts(Decoding(tiny_model), start)[0] for start in starts]
+    proposals = chain(alone[1]) | chain(alone[2])  # drafts of different lengths beside each other
+    beside = Decoding(tiny_model, Scripted(proposals))
+    assert texts(beside, *starts) == alone
+    beside.table.check()
+    assert output_of(beside) == truth
+
+
+def test_a_text_that_makes_room_for_forks_leaves_the_prompt(
+    tiny_model: LoadedModel, plain: Decoding
+) -> None:
+    decoding = Decoding(tiny_model)
+    decoding.greedy()
+    num_free = decoding.steps.num_free
+    decoding.steps.rewind()
+    assert decoding.table.token_ids == PROMPT
+    assert decoding.steps.num_free > num_free
+    branch = Branch(tuple(output_of(plain)[:2]), (0.0, 0.0))
+    fresh = Decoding(tiny_model)
+    fresh.start()
+    (found,), (wanted,) = logits_behind(decoding, branch), logits_behind(fresh, branch)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
 class Cancelled(Exception):
@@ -193,14 +268,14 @@ def test_a_pass_that_is_cancelled_leaves_the_tokens_that_were_chosen(
     drafted = Decoding(tiny_model, Scripted(chain(truth[:4])))
     drafted.start()
     for token_id in truth[:4]:
-        drafted.steps.append(token_id)
+        drafted.append(token_id)
 
     def stop() -> None:
         raise Cancelled
 
-    drafted.steps._checkpoint = stop
+    assert drafted.steps.offer(truth[4]) is None
     with pytest.raises(Cancelled):
-        drafted.steps.append(truth[4])
+        run_pass(tiny_model.decoder, drafted.pool, [drafted.steps], stop)
     drafted.steps.settle()
     drafted.table.discard()
     drafted.table.check()
@@ -215,7 +290,7 @@ def sampled(decoding: Decoding, seed: int, num_tokens: int) -> list[int]:
     logits, output = decoding.start(), []
     for _ in range(num_tokens):
         output.append(choose(logits, SAMPLING, random))
-        logits = decoding.steps.append(output[-1])
+        logits = decoding.append(output[-1])
     decoding.steps.settle()
     decoding.table.truncate(0)
     return output
@@ -226,7 +301,7 @@ def likeliest_first(model: LoadedModel) -> Scripted:
     first = decoding.start().topk(5).indices.tolist()
     proposals: dict[tuple[int, ...], Sequence[int]] = {(): first[1:4]}
     for token_id in first[1:4]:
-        logits = decoding.steps.go_to(Branch((token_id,), (0.0,)))
+        (logits,) = logits_behind(decoding, Branch((token_id,), (0.0,)))
         proposals[token_id,] = logits.topk(2).indices.tolist()
     return Scripted(proposals)
 
@@ -243,7 +318,7 @@ def test_accepted_drafts_are_distributed_as_the_model_says(tiny_model: LoadedMod
     first = distribution(decoding.start(), SAMPLING)
     expected: dict[tuple[int, int], float] = {}
     for token_id in first.nonzero().flatten().tolist():
-        logits = decoding.steps.go_to(Branch((token_id,), (0.0,)))
+        (logits,) = logits_behind(decoding, Branch((token_id,), (0.0,)))
         second = distribution(logits, SAMPLING)
         for other in second.nonzero().flatten().tolist():
             expected[token_id, other] = float(first[token_id] * second[other])
@@ -290,7 +365,7 @@ def test_tokens_of_an_early_exit_are_computed_by_the_next_pass(
     early = sure_behind(tiny_model, output_of(plain), [1, 2, 5])
     exiting = Decoding(tiny_model, early=early)
     assert exiting.greedy(may_exit=True) == output_of(plain)
-    assert exiting.steps.num_passes == plain.steps.num_passes - 3
+    assert exiting.num_passes == plain.num_passes - 3
     assert_same_cache(exiting, plain)
 
 
@@ -299,7 +374,7 @@ def test_drafts_and_an_early_exit_go_together(tiny_model: LoadedModel, plain: De
     early = sure_behind(tiny_model, tokens, [2, 3])
     exiting = Decoding(tiny_model, Scripted({tuple(tokens[:4]): tokens[4:5]}), early)
     assert exiting.greedy(may_exit=True) == tokens
-    assert exiting.steps.num_passes == plain.steps.num_passes - 3
+    assert exiting.num_passes == plain.num_passes - 3
     assert_same_cache(exiting, plain)
 
 
@@ -310,15 +385,15 @@ def test_another_branch_begins_without_what_waited(
     exiting = Decoding(tiny_model, early=sure_behind(tiny_model, tokens, range(1, NUM_TOKENS)))
     exiting.start()
     for token_id in tokens[:3]:
-        exiting.steps.append(token_id, may_exit=True)
-    found = exiting.steps.go_to(Branch(tuple(tokens[:2]), (0.0, 0.0)))
+        exiting.append(token_id, may_exit=True)
+    (found,) = logits_behind(exiting, Branch(tuple(tokens[:2]), (0.0, 0.0)))
     fresh = Decoding(tiny_model)
     fresh.start()
-    expected = [fresh.steps.append(token_id) for token_id in tokens[:2]][-1]
+    expected = [fresh.append(token_id) for token_id in tokens[:2]][-1]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_nobody_exits_who_may_not(tiny_model: LoadedModel, plain: Decoding) -> None:
     careful = Decoding(tiny_model, early=sure_behind(tiny_model, [0] * 99, range(99)))
     assert careful.greedy() == output_of(plain)
-    assert careful.steps.num_passes == plain.steps.num_passes
+    assert careful.num_passes == plain.num_passes
