@@ -38,7 +38,9 @@ def test_every_goal_is_well_formed() -> None:
     for goal in goals:
         assert goal.text.strip() == goal.text
         assert goal.benchmark is None or goal.benchmark in benchmarks
-        assert goal.issue not in active or goal.benchmark is not None, goal.text
+        is_shown = goal.benchmark is not None or goal.test is not None or goal.needs is not None
+        assert goal.issue not in active or is_shown, goal.text
+        assert goal.test is None or assess(goal, active)[0] is State.TESTED, goal.test
         for text in goal.checks:
             for figure in parse_check(text).figures:
                 assert figure.split(".")[0] in benchmarks
