@@ -108,7 +108,7 @@ def _add_completions(app: FastAPI, door: HttpDoor) -> None:
         door.check_model(body.model)
         door.service()
         request_id: str = request.scope[REQUEST_ID]
-        planned = plan_choices(body, door.settings, door.prompts, request_id)
+        planned = plan_choices(body, door.settings, door.prompts, request_id, door.with_context)
         answer = Answer(door, body, planned, request_id)
         if body.stream:
             return EventStream(answer, door)
