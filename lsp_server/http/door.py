@@ -276,6 +276,7 @@ class HttpDoor:
     ) -> asyncio.Task[CompletionOutcome]:
         """Begin to work on ``request``; the caller takes the task out of what is running."""
         service = self.service()
+        self.documents.drop_idle()  # their owners may never come back
 
         def work(token: CancellationToken) -> CompletionOutcome:
             return service.complete(request, token, on_text)

@@ -66,7 +66,7 @@ class HeldDocuments:
         Raises:
             ApiError: There is no such document, or ``version`` is not its newest.
         """
-        self._drop_idle()
+        self.drop_idle()
         held = self._held.get(document_id)
         if held is None:
             message = (
@@ -122,11 +122,12 @@ class HeldDocuments:
         self._num_chars += len(snapshot.text) - (len(former.snapshot.text) if former else 0)
         self._held[document_id] = _Held(snapshot, self._clock())
         self._held.move_to_end(document_id)
-        self._drop_idle()
+        self.drop_idle()
         while len(self._held) > MAX_NUM_DOCUMENTS or self._num_chars > MAX_NUM_CHARS:
             self.close(next(iter(self._held)))
 
-    def _drop_idle(self) -> None:
+    def drop_idle(self) -> None:
+        """Forget the documents that nobody has used for an hour."""
         oldest = self._clock() - MAX_IDLE_S
         while self._held and next(iter(self._held.values())).used_at < oldest:
             self.close(next(iter(self._held)))
