@@ -41,6 +41,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     403: {"model": ErrorBody, "description": "The Host or Origin header is not this server's."},
     408: {"model": ErrorBody, "description": "The request took too long to arrive."},
     413: {"model": ErrorBody, "description": "The body is too large."},
+    429: {"model": ErrorBody, "description": "Too many large bodies arrive; see Retry-After."},
 }
 _COMPLETION_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
