@@ -11,7 +11,6 @@ Importing this module is cheap; the model is loaded by the first request, or by 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from lsp_server.building import index_options
 from lsp_server.documents import offset_at, read_document, text_document
 from lsp_server.errors import BadSettingError
 from lsp_server.options import from_flags
+from lsp_server.requests import SCRIPT_DEADLINE_MS, new_request
 from lsp_server.settings import Settings, all_specs
 from lsp_server.workspace_root import in_workspace
 from models.progress import ProgressCallback, ignore_progress
@@ -39,8 +39,7 @@ from retrieval.workspaces import Workspaces
 if TYPE_CHECKING:
     from completion.service import CompletionService
 
-# A script waits for its answer, so the deadline only guards against a machine that hangs.
-SCRIPT_DEADLINE_MS = 120_000.0
+_SEED_LIMIT = 2**63
 _OPENING_TIMEOUT_S = 10.0  # of an index that is there; a million lines take half a second
 
 
@@ -219,24 +218,11 @@ def build_request(
         BadSettingError: A wish is out of range.
     """
     _check(wishes)
-    completion, engine = settings.completion, settings.engine
-    defaults: Wishes = {
-        "num_candidates": completion.num_candidates,
-        "max_new_tokens": completion.max_new_tokens,
-        "deadline_ms": SCRIPT_DEADLINE_MS,
-        "temperature": completion.temperature,
-        "top_p": completion.top_p,
-        "top_k": completion.top_k,
-        "trigger": TriggerKind.INVOKED,
-        "use_retrieval": settings.shows_context,
-        "use_speculation": engine.speculation,
-        "patching": engine.patching,
-    }
-    chosen: Wishes = {**defaults, **wishes}
-    chosen["patching"] = PatchMode(chosen["patching"])
-    chosen["use_retrieval"] = chosen["use_retrieval"] and settings.index.enabled
-    document = in_workspace(document)
-    return CompletionRequest(uuid.uuid4().hex, document, offset, is_interactive=False, **chosen)
+    asked: Wishes = {"deadline_ms": SCRIPT_DEADLINE_MS, "trigger": TriggerKind.INVOKED, **wishes}
+    # A wish outranks engine.retrieval, but without indexes there is nothing to show.
+    wants_context = wishes.get("use_retrieval", settings.engine.retrieval)
+    asked["use_retrieval"] = wants_context and settings.index.enabled
+    return new_request(in_workspace(document), offset, settings, is_interactive=False, **asked)
 
 
 def _check(wishes: Wishes) -> None:
@@ -245,6 +231,12 @@ def _check(wishes: Wishes) -> None:
     sections = {"patching": "engine"}
     given = {f"{sections.get(name, 'completion')}.{name}": value for name, value in wishes.items()}
     given = {key: value for key, value in given.items() if key in settable}
-    problems = from_flags(given, "request").problems
+    problems = [problem.message for problem in from_flags(given, "request").problems]
+    seed = wishes.get("seed")
+    if seed is not None and not -_SEED_LIMIT <= seed < _SEED_LIMIT:
+        problems.append(f"seed is {seed}; it must be from -2**63 to 2**63 - 1")
+    stop: object = wishes.get("stop", ())
+    if not isinstance(stop, tuple) or "" in stop:
+        problems.append(f"stop is {stop!r}; it must be a tuple of texts, none of them empty")
     if problems:
-        raise BadSettingError("; ".join(problem.message for problem in problems))
+        raise BadSettingError("; ".join(problems))

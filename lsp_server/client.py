@@ -174,7 +174,10 @@ class FimbleClient:
             connection.close()
         if response.status >= 300:
             raise error_of(response.status, content, response.headers.get("Retry-After"))
-        return json.loads(content) if content else None
+        try:
+            return json.loads(content) if content else None
+        except ValueError as error:
+            raise error_of(response.status, content, None) from error
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._is_encrypted:
@@ -251,6 +254,8 @@ class RemoteDocument:
     def accept(self, completion: RemoteCompletion) -> None:
         """Insert a completion of this version where it belongs, and tell that it was taken.
 
+        One that says nothing changes nothing.
+
         Raises:
             ConflictError: The document has changed since.
         """
@@ -258,6 +263,8 @@ class RemoteDocument:
             raise ConflictError(
                 409, "the document has changed since it was completed", "version_conflict", {}
             )
+        if not completion.text:
+            return
         self.insert(completion.raw["offset"], completion.text)
         self._client.tell(completion.id, "select")
 

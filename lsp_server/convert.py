@@ -28,9 +28,10 @@ from completion.types import (
 from lsp_server.folders import path_of
 from lsp_server.line_index import LspPosition
 from lsp_server.notebooks import Cell, Notebook
+from lsp_server.requests import new_request
 from lsp_server.session import ContentChange, OpenDocument, View
 from lsp_server.settings import Settings
-from lsp_server.text_units import PositionEncoding
+from lsp_server.text_units import PositionEncoding, without_lone_surrogates
 
 ACCEPTED_COMMAND = "fimble.accepted"
 
@@ -75,23 +76,14 @@ def to_request(
     request_id: str,
 ) -> CompletionRequest:
     """Return what the client asks, about ``view`` as it is now."""
-    completion, engine = settings.completion, settings.engine
     offset = view.document.offset_of(to_lsp_position(position), encoding)
-    return CompletionRequest(
+    return new_request(
+        view.snapshot,
+        view.start + offset,
+        settings,
         request_id=request_id,
-        document=view.snapshot,
-        offset=view.start + offset,
         trigger=_trigger(context),
         selected_item=_selected_item(context, view, encoding),
-        num_candidates=completion.num_candidates,
-        max_new_tokens=completion.max_new_tokens,
-        deadline_ms=completion.deadline_ms,
-        temperature=completion.temperature,
-        top_p=completion.top_p,
-        top_k=completion.top_k,
-        use_retrieval=settings.shows_context,
-        use_speculation=engine.speculation,
-        patching=engine.patching,
     )
 
 
@@ -116,7 +108,7 @@ def _selected_item(context: Context, view: View, encoding: PositionEncoding) -> 
         return None
     ends = (to_lsp_position(selected.range.start), to_lsp_position(selected.range.end))
     start, end = sorted(view.start + view.document.offset_of(at, encoding) for at in ends)
-    return SelectedItem(start, end, selected.text)
+    return SelectedItem(start, end, without_lone_surrogates(selected.text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,12 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from lsp_server import version
 from lsp_server.daemon import launch
 from lsp_server.daemon.hello import command_hello
 from lsp_server.daemon.paths import RuntimePaths, log_file, users_paths
-
-if TYPE_CHECKING:
-    pass
 
 EXIT_NOT_RUNNING = 3
 _FOLLOW_S = 0.25

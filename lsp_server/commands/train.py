@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
                 precision=settings.precision,
                 cache_dir=cache_dir,
                 progress=printer.show,
+                allow_network=not settings.offline,
             )
         except UnknownModelError as error:
             raise BadInputError(str(error)) from error

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from completion.types import CompletionRequest
 from lsp_server.line_index import LspPosition
+from lsp_server.requests import new_request
 
 if TYPE_CHECKING:
     from lsp_server.server import FimbleLanguageServer
@@ -57,15 +57,9 @@ def patch_ahead(ls: FimbleLanguageServer, uri: str, resting_s: float = 0.0) -> N
     cursor = ls.session.cursor(uri)
     if cursor is None or settings.refusal(snapshot.language_id) is not None:
         return
-    request = CompletionRequest(
-        request_id=f"ahead of {snapshot.version}",
-        document=snapshot,
-        offset=min(view.start + cursor, len(snapshot.text)),
-        use_retrieval=settings.shows_context,
-        use_speculation=settings.engine.speculation,
-        patching=settings.engine.patching,
-    )
-    service.prepare(request, resting_s)
+    offset = min(view.start + cursor, len(snapshot.text))
+    request_id = f"ahead of {snapshot.version}"
+    service.prepare(new_request(snapshot, offset, settings, request_id=request_id), resting_s)
 
 
 def _uri(params: Any) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lsp_server.text_units import without_lone_surrogates
+
 if TYPE_CHECKING:
     from lsp_server.server import FimbleLanguageServer
 
@@ -23,4 +25,4 @@ def did_copy(ls: FimbleLanguageServer, params: Any) -> None:
     """Keep the text; messages that say nothing are ignored."""
     text = getattr(params, "text", None)
     if isinstance(text, str) and ls.settings.shows_context:
-        ls.workspaces.clipboards.note(ls.session.owner, text)
+        ls.workspaces.clipboards.note(ls.session.owner, without_lone_surrogates(text))

@@ -15,7 +15,7 @@ from lsp_server.learning.adaptation import Adaptation
 from lsp_server.learning.observation import Offer
 from lsp_server.metrics import Door
 from lsp_server.session import View
-from lsp_server.text_units import PositionEncoding, num_characters
+from lsp_server.text_units import PositionEncoding, num_characters, without_lone_surrogates
 from models import registry
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def did_partially_accept(ls: FimbleLanguageServer, params: Any) -> None:
         return
     if not isinstance(text, str):
         return
+    text = without_lone_surrogates(text)
     num_chars = num_characters(text, num_units, PositionEncoding.UTF16)
     ls.follower.partly_accepted_of_item(request_id, text, num_chars)
 

@@ -15,6 +15,7 @@ from lsp_server.features.workspace import reload_project_files
 from lsp_server.folders import path_of
 from lsp_server.projects import is_project_file
 from lsp_server.session import ContentChange
+from lsp_server.text_units import without_lone_surrogates
 
 if TYPE_CHECKING:
     from lsp_server.server import FimbleLanguageServer
@@ -66,10 +67,11 @@ def did_save(ls: FimbleLanguageServer, params: types.DidSaveTextDocumentParams) 
         ls.index_feed.touch([path])
     if document is None or params.text is None:
         return
-    if params.text == document.snapshot.text and not ls.session.is_lost(uri):
+    saved = without_lone_surrogates(params.text)
+    if saved == document.snapshot.text and not ls.session.is_lost(uri):
         return
     logger.warning("%s differed from the text that was saved; took over the saved text", uri)
-    ls.session.change(uri, document.snapshot.version, [ContentChange(params.text)])
+    ls.session.change(uri, document.snapshot.version, [ContentChange(saved)])
     ls.index_feed.note(uri)
 
 

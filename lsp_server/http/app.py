@@ -41,6 +41,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     403: {"model": ErrorBody, "description": "The Host or Origin header is not this server's."},
     408: {"model": ErrorBody, "description": "The request took too long to arrive."},
     413: {"model": ErrorBody, "description": "The body is too large."},
+    429: {"model": ErrorBody, "description": "Too many large bodies arrive; see Retry-After."},
 }
 _COMPLETION_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -108,7 +109,7 @@ def _add_completions(app: FastAPI, door: HttpDoor) -> None:
         door.check_model(body.model)
         door.service()
         request_id: str = request.scope[REQUEST_ID]
-        planned = plan_choices(body, door.settings, door.prompts, request_id)
+        planned = plan_choices(body, door.settings, door.prompts, request_id, door.with_context)
         answer = Answer(door, body, planned, request_id)
         if body.stream:
             return EventStream(answer, door)

@@ -11,7 +11,9 @@ from lsp_server.http.errors import ApiError
 
 BODY_TIMEOUT_S = 20.0
 _DRAIN_TIMEOUT_S = 2.0
+_MAX_NUM_BODIES = 16  # of the largest size, of all requests that are being served
 _CLOSE = {"Connection": "close"}
+_BUSY = {**_CLOSE, "Retry-After": "1"}
 
 
 class ClientGoneError(Exception):
@@ -25,6 +27,7 @@ class BodyLimit:
         """``setting`` names what raises ``max_num_bytes``, for the error's reader."""
         self._app, self._max_num_bytes, self._timeout_s = app, max_num_bytes, timeout_s
         self._setting = setting
+        self._num_held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on with its body, or answer with an error."""
@@ -36,33 +39,46 @@ class BodyLimit:
         except ApiError as error:
             # A client that still sends would see a reset connection instead of the answer.
             await error.response()(scope, receive, _draining(receive, send))
+            return
         except ClientGoneError:
             return
-        else:
+        try:
             await self._app(scope, _replayed(body, receive), send)
+        finally:
+            self._num_held_bytes -= len(body)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        """Return the body, which counts as held until the caller says otherwise."""
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if int(declared) > self._max_num_bytes:
             raise self._too_large()
+        body = bytearray()
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._collect(receive)
-        except TimeoutError:
+                await self._collect(receive, body)
+            return bytes(body)
+        except BaseException as error:
+            self._num_held_bytes -= len(body)
+            if not isinstance(error, TimeoutError):
+                raise
             message = f"the body did not arrive within {self._timeout_s:g} s"
             raise ApiError(408, message, code="body_timeout", headers=_CLOSE) from None
 
-    async def _collect(self, receive: Receive) -> bytes:
-        body = bytearray()
+    async def _collect(self, receive: Receive, body: bytearray) -> None:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            body += message.get("body", b"")
+            more = message.get("body", b"")
+            body += more
+            self._num_held_bytes += len(more)
             if len(body) > self._max_num_bytes:
                 raise self._too_large()
+            if self._num_held_bytes > _MAX_NUM_BODIES * self._max_num_bytes:
+                reason = "too many large requests arrive at once"
+                raise ApiError(429, reason, code="too_much_at_once", headers=_BUSY)
             if not message.get("more_body", False):
-                return bytes(body)
+                return
 
     def _too_large(self) -> ApiError:
         message = (

@@ -6,7 +6,7 @@ them, and all but the first of a prompt find it in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from completion.types import (
@@ -22,18 +22,16 @@ from completion.types import (
     TokenLogprob,
     TriggerKind,
 )
-from lsp_server.api import SCRIPT_DEADLINE_MS
 from lsp_server.http.errors import ApiError, bad_request, try_later
 from lsp_server.http.prompts import PromptTable, PromptText
 from lsp_server.http.schema import CompletionBody, FimbleOptions
 from lsp_server.report import insertion
+from lsp_server.requests import SCRIPT_DEADLINE_MS, new_request
 from lsp_server.settings import Settings
 from retrieval.languages import language_for
 
 DEFAULT_MAX_TOKENS = 16
 MAX_NUM_CHOICES = 32
-LEAST_TEMPERATURE = 1e-3  # logits divided by less are infinite
-LEAST_TOP_P = 1e-6  # the likeliest token alone
 _LEAST_LOGPROB = -9999.0  # JSON has no infinity; OpenAI writes this
 
 
@@ -60,9 +58,15 @@ class FinishedChoice:
 
 
 def plan_choices(
-    body: CompletionBody, settings: Settings, table: PromptTable, request_id: str
+    body: CompletionBody,
+    settings: Settings,
+    table: PromptTable,
+    request_id: str,
+    with_context: Callable[[CompletionRequest], CompletionRequest],
 ) -> list[PlannedChoice]:
     """Return the choices in the order of their indices; their ids begin with ``request_id``.
+
+    ``with_context`` has lines of other files shown, for text that is not the model's raw own.
 
     Raises:
         ApiError: Fields contradict each other or exceed what the settings allow.
@@ -73,6 +77,7 @@ def plan_choices(
     planned: list[PlannedChoice] = []
     for prompt in prompts:
         first = _request(body, prompt, settings, table)
+        first = first if first.verbatim else with_context(first)
         for number in range(num_choices):
             index = len(planned)
             seed = None if first.seed is None else first.seed + number
@@ -119,28 +124,25 @@ def _check_trim(body: CompletionBody) -> None:
 def _request(
     body: CompletionBody, prompt: str, settings: Settings, table: PromptTable
 ) -> CompletionRequest:
-    options, defaults = body.fimble or FimbleOptions(), settings.completion
+    options = body.fimble or FimbleOptions()
     language = language_for(options.language_id, options.path)
     language_id = options.language_id or (language.language_ids[0] if language else "plaintext")
-    owner = f"http:{body.user or ''}"
+    owner = f"http:user {body.user or ''}"  # apart from the other dialects' clients
     text = PromptText(prompt, body.suffix or "", owner, options.path, language_id)
-    temperature = defaults.temperature if body.temperature is None else body.temperature
-    return CompletionRequest(
-        request_id="",
-        document=table.snapshot(text),
-        offset=len(prompt),
+    return new_request(
+        table.snapshot(text),
+        len(prompt),
+        settings,
         trigger=TriggerKind.INVOKED,
         is_interactive=False,
+        num_candidates=1,
         max_new_tokens=body.max_tokens or DEFAULT_MAX_TOKENS,
         deadline_ms=options.deadline_ms or SCRIPT_DEADLINE_MS,
-        temperature=0.0 if temperature < LEAST_TEMPERATURE else temperature,
-        top_p=max(LEAST_TOP_P, defaults.top_p if body.top_p is None else body.top_p),
-        top_k=defaults.top_k,
+        temperature=body.temperature,
+        top_p=body.top_p,
         seed=body.seed,
         stop=_stops(body.stop),
-        use_retrieval=options.trim and settings.shows_context,
-        use_speculation=settings.engine.speculation,
-        patching=settings.engine.patching,
+        use_retrieval=False,
         verbatim=not options.trim,
         num_top_logprobs=body.logprobs,
     )

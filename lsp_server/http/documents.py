@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any, cast
 
 from fastapi import Body, FastAPI, Request
@@ -15,12 +14,12 @@ from completion.types import (
     DocumentSnapshot,
     Suggestion,
     TextEdit,
+    TriggerKind,
 )
-from lsp_server.api import Wishes, build_request
 from lsp_server.documents import PLAIN_TEXT, offset_at
 from lsp_server.errors import BadInputError
 from lsp_server.http.answers import CLIENT_RESPONSES, answered
-from lsp_server.http.choices import LEAST_TEMPERATURE, check_served
+from lsp_server.http.choices import check_served
 from lsp_server.http.documents_schema import (
     CompleteBody,
     DocumentCompletion,
@@ -34,6 +33,7 @@ from lsp_server.http.errors import ApiError, bad_request
 from lsp_server.http.observe import REQUEST_ID
 from lsp_server.http.schema import ErrorBody
 from lsp_server.report import as_json, as_sentence
+from lsp_server.requests import SCRIPT_DEADLINE_MS, Asked, new_request
 from lsp_server.session import cursor_after
 from retrieval.languages import language_for
 
@@ -123,8 +123,9 @@ def _add_completing(app: FastAPI, door: HttpDoor) -> None:
         """The code that belongs at a place of the newest version."""
         document = door.documents.get(document_id, body.version)
         door.service()
-        asked = _request(document, _offset(document, body), _wishes(body), door)
-        asked = replace(asked, request_id=request.scope[REQUEST_ID])
+        wishes = _wishes(body, door.settings.completion.max_new_tokens)
+        wishes["request_id"] = request.scope[REQUEST_ID]
+        asked = _request(document, _offset(document, body), wishes, door)
         outcome = await answered(door, request.receive, door.answer(asked))
         if isinstance(outcome, Response):
             return outcome
@@ -142,25 +143,17 @@ def _superseded(document: DocumentSnapshot) -> ApiError:
 
 
 def _request(
-    document: DocumentSnapshot, offset: int, wishes: Wishes, door: HttpDoor
+    document: DocumentSnapshot, offset: int, wishes: Asked, door: HttpDoor
 ) -> CompletionRequest:
-    """Return the request of a script.
-
-    Without context of other files: a path that an HTTP client sends is a name and opens no folder.
-
-    Raises:
-        ApiError: A wish is not possible with the server's settings.
-    """
-    limit, wanted = door.settings.completion.max_new_tokens, wishes.get("max_new_tokens", 1)
-    if wanted > limit:
-        message = f"max_new_tokens is {wanted}, this server allows up to {limit}"
-        raise bad_request(message, "max_new_tokens")
-    unnamed, chosen = replace(document, path=None), cast(Wishes, {**wishes, "use_retrieval": False})
-    try:
-        request = build_request(unnamed, offset, door.settings, chosen)
-    except BadInputError as error:
-        raise bad_request(str(error)) from error
-    return replace(request, document=document)
+    """Return the request of a script: the user asked for it, so no trigger rule holds it back."""
+    asked: Asked = {
+        "deadline_ms": SCRIPT_DEADLINE_MS,
+        "trigger": TriggerKind.INVOKED,
+        "is_interactive": False,
+        **wishes,
+    }
+    request = new_request(document, offset, door.settings, **asked)
+    return door.with_context(request)
 
 
 def _offset(document: DocumentSnapshot, body: CompleteBody) -> int:
@@ -179,13 +172,20 @@ def _offset(document: DocumentSnapshot, body: CompleteBody) -> int:
         raise bad_request(str(error), "line") from error
 
 
-def _wishes(body: CompleteBody) -> Wishes:
+def _wishes(body: CompleteBody, max_num_tokens: int) -> Asked:
+    """Return what ``body`` says of how to complete.
+
+    Raises:
+        ApiError: It wants more than ``max_num_tokens``.
+    """
+    wanted = body.max_new_tokens
+    if wanted is not None and wanted > max_num_tokens:
+        message = f"max_new_tokens is {wanted}, this server allows up to {max_num_tokens}"
+        raise bad_request(message, "max_new_tokens")
     given = body.model_dump(exclude_none=True, exclude=set(_PLACES))
     if "stop" in given:
         given["stop"] = tuple(given["stop"])
-    if given.get("temperature", 1.0) < LEAST_TEMPERATURE:
-        given["temperature"] = 0.0
-    return cast(Wishes, given)
+    return cast(Asked, given)
 
 
 def _described(outcome: CompletionOutcome, asked: CompletionRequest) -> dict[str, object]:

@@ -25,7 +25,7 @@ class OpenBody(_Strict):
         min_length=1,
         max_length=4096,
         description="the file's name, which the model is shown and which names the language; no "
-        "file is read",
+        "file is read, but those of its folder may be shown that an editor has had indexed",
     )
     language_id: Text | None = Field(default=None, max_length=64)
 

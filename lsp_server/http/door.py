@@ -14,12 +14,15 @@ from completion.types import (
     CancellationToken,
     CompletionOutcome,
     CompletionRequest,
+    DocumentSnapshot,
     Suggestion,
 )
 from lsp_server.explanation import question_of
 from lsp_server.http.choices import FinishedChoice, PlannedChoice, finish, stopping
 from lsp_server.http.errors import ApiError, try_later
+from lsp_server.http.forgetting import Forgetting
 from lsp_server.http.held_documents import HeldDocuments
+from lsp_server.http.named_files import placed
 from lsp_server.http.prompts import PromptTable
 from lsp_server.learning.feedback import Feedback
 from lsp_server.learning.observation import Offer
@@ -74,8 +77,13 @@ class _Places:
 class HttpDoor:
     """Serves the clients of one listener. Event loop only."""
 
-    def __init__(self, host: ModelHost, settings: Settings) -> None:
+    def __init__(self, host: ModelHost, settings: Settings, *, shows_files: bool) -> None:
         """Take a lease on the model that ``settings`` name.
+
+        Args:
+            host: What this process holds.
+            settings: What requests default to, and what limits them.
+            shows_files: Whether clients may profit from the indexes that editors have made.
 
         Raises:
             models.errors.UnknownModelError: No model has that name.
@@ -83,11 +91,12 @@ class HttpDoor:
         self.settings = settings
         self.model_name = _public_name(settings.model.name)
         self.created = int(time.time())
-        self.prompts = PromptTable(self._forget)
+        self._forgetting = Forgetting(self._forget)
+        self.prompts = PromptTable(self._forgetting.forget)
         self.documents = HeldDocuments(self._forget)
         self._requests = _Places("requests are waiting already", code="queue_full", after_s=1)
         self._watching = _Places("clients look on already", code="too_many_watching", after_s=2)
-        self._host = host
+        self._host, self._shows_files = host, shows_files
         self._running: set[asyncio.Task[CompletionOutcome]] = set()
         self.is_closing = asyncio.Event()
         self._take_lease()
@@ -239,6 +248,17 @@ class HttpDoor:
             task.cancel()
             self._running.discard(task)
 
+    def with_context(self, request: CompletionRequest) -> CompletionRequest:
+        """Return ``request`` with lines of other files to be shown, where the model may see them.
+
+        That is where the file which it names lies in a folder that has an index already, the
+        settings want context, and the listener has a token.
+        """
+        document = request.document
+        if self._shows_files and self.settings.shows_context:
+            document = placed(document, self._host.workspaces.status())
+        return replace(request, document=document, use_retrieval=bool(document.workspace))
+
     def prepare(self, request: CompletionRequest) -> None:
         """Bring caches up to ``request``, which is likely to be asked; without a model, do nothing."""
         service = self._lease.ready
@@ -256,6 +276,7 @@ class HttpDoor:
     ) -> asyncio.Task[CompletionOutcome]:
         """Begin to work on ``request``; the caller takes the task out of what is running."""
         service = self.service()
+        self.documents.drop_idle()  # their owners may never come back
 
         def work(token: CancellationToken) -> CompletionOutcome:
             return service.complete(request, token, on_text)
@@ -263,11 +284,14 @@ class HttpDoor:
         with request_scope(request.request_id):
             asked = self._lease.run(work)
             counted = self._host.metrics.counted(asked, Door.HTTP, request.request_id)
-            client = request.document.owner.removeprefix("http:") or "http"
+            client = _client_of(request.document)
             question = question_of(request, Door.HTTP, client)
             followed = self.explanations.follow(counted, question, request)
             task = asyncio.create_task(followed)
         self._running.add(task)
+        key = request.document.key
+        self._forgetting.begin(key)
+        task.add_done_callback(lambda _: self._forgetting.end(key))
         return task
 
     def _note_offer(self, outcome: CompletionOutcome, request: CompletionRequest) -> None:
@@ -307,6 +331,12 @@ class HttpDoor:
         service = self._lease.ready
         if service is not None:
             service.forget(key)
+
+
+def _client_of(document: DocumentSnapshot) -> str:
+    """Return what people call the client of ``document``: the name it gave, or its dialect's."""
+    kind, _, name = document.owner.removeprefix("http:").partition(" ")
+    return {"user": name or "http", "document": "http"}.get(kind, f"{kind} {name}".strip())
 
 
 def _public_name(name: str) -> str:

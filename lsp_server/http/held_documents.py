@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from completion.types import DocumentSnapshot, TextEdit
+from lsp_server.http.editing import edited
 from lsp_server.http.errors import ApiError, bad_request
 
 MAX_NUM_DOCUMENTS = 64
@@ -45,15 +46,16 @@ class HeldDocuments:
             ApiError: It is longer than all documents may be together.
         """
         _check_size(len(text))
-        document_id = uuid.uuid4().hex
+        # Who knows the id may read and edit the text; what explanations and logs call it is another.
+        document_id, name = uuid.uuid4().hex, uuid.uuid4().hex
         snapshot = DocumentSnapshot(
-            uri=uri or f"fimble-http:document/{document_id}",
+            uri=uri or f"fimble-http:document/{name}",
             version=1,
             language_id=language_id,
             text=text,
             path=path,
             # Two clients may open what they call by one name.
-            owner=f"http:document {document_id}",
+            owner=f"http:document {name}",
         )
         self._put(document_id, snapshot)
         return document_id, snapshot
@@ -64,7 +66,7 @@ class HeldDocuments:
         Raises:
             ApiError: There is no such document, or ``version`` is not its newest.
         """
-        self._drop_idle()
+        self.drop_idle()
         held = self._held.get(document_id)
         if held is None:
             message = (
@@ -92,20 +94,11 @@ class HeldDocuments:
                 is made.
         """
         known = self.get(document_id, version)
-        text = known.text
-        for at, edit in enumerate(edits):
-            if not edit.start <= edit.end <= len(text):
-                raise bad_request(
-                    f"edit {at} replaces {edit.start} to {edit.end} of a text of {len(text)} "
-                    "characters; each edit counts in the text that the one before it left",
-                    "edits",
-                )
-            _check_size(len(text) - (edit.end - edit.start) + len(edit.inserted))
-            text = "".join((text[: edit.start], edit.inserted, text[edit.end :]))
+        _check_edits(edits, len(known.text))
         changed = replace(
             known,
             version=known.version + 1,
-            text=text,
+            text=edited(known.text, edits),
             edits=tuple(edits),
             base_version=known.version,
         )
@@ -129,14 +122,27 @@ class HeldDocuments:
         self._num_chars += len(snapshot.text) - (len(former.snapshot.text) if former else 0)
         self._held[document_id] = _Held(snapshot, self._clock())
         self._held.move_to_end(document_id)
-        self._drop_idle()
+        self.drop_idle()
         while len(self._held) > MAX_NUM_DOCUMENTS or self._num_chars > MAX_NUM_CHARS:
             self.close(next(iter(self._held)))
 
-    def _drop_idle(self) -> None:
+    def drop_idle(self) -> None:
+        """Forget the documents that nobody has used for an hour."""
         oldest = self._clock() - MAX_IDLE_S
         while self._held and next(iter(self._held.values())).used_at < oldest:
             self.close(next(iter(self._held)))
+
+
+def _check_edits(edits: Sequence[TextEdit], num_chars: int) -> None:
+    for at, edit in enumerate(edits):
+        if not edit.start <= edit.end <= num_chars:
+            raise bad_request(
+                f"edit {at} replaces {edit.start} to {edit.end} of a text of {num_chars} "
+                "characters; each edit counts in the text that the one before it left",
+                "edits",
+            )
+        num_chars += len(edit.inserted) - (edit.end - edit.start)
+        _check_size(num_chars)
 
 
 def _check_size(num_chars: int) -> None:

@@ -78,7 +78,8 @@ async def open_listener(
     """
     sockets = await _bind(access, port)
     try:
-        door = HttpDoor(host, settings)
+        # Without a token everybody on this machine is served, and they have files of their own.
+        door = HttpDoor(host, settings, shows_files=bool(access.token))
     except BaseException:
         _close_all(sockets)
         raise

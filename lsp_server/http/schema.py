@@ -56,7 +56,8 @@ class FimbleOptions(_Strict):
         min_length=1,
         max_length=4096,
         description="the file's name: tells documents apart and, without language_id, names the "
-        "language; no file is read",
+        "language; no file is read, but with trim those of its folder may be shown that an editor has "
+        "had indexed",
     )
     trim: bool = Field(
         default=False,

@@ -138,6 +138,9 @@ def test_bad_input_raises_a_typed_error(
         ({"num_candidates": 0}, "a whole number from 1 to 16"),
         ({"deadline_ms": -1.0}, "a number from 10 to 600000"),
         ({"temperature": 9.0}, "a number from 0 to 2"),
+        ({"seed": 2**63}, "seed is 9223372036854775808"),
+        ({"stop": "\n"}, "a tuple of texts"),
+        ({"stop": ("a", "")}, "none of them empty"),
     ],
 )
 def test_a_wish_out_of_range_is_named(built: list[Any], wish: dict[str, Any], told: str) -> None:

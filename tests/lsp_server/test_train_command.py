@@ -54,6 +54,27 @@ def test_one_part_may_be_trained_alone(trained: list[tuple[str, int]], tmp_path:
     assert trained == [("stop", 0)]
 
 
+@pytest.mark.parametrize(("variable", "is_allowed"), [("true", False), ("false", True)])
+def test_who_is_offline_fetches_nothing_to_train(
+    trained: list[tuple[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    is_allowed: bool,
+) -> None:
+    told: list[object] = []
+
+    def load(*_: object, **options: object) -> _Model:
+        told.append(options["allow_network"])
+        return _Model()
+
+    monkeypatch.setattr(models.loader, "load_model", load)
+    monkeypatch.setenv("FIMBLE_MODEL_OFFLINE", variable)
+    assert main(["train", "--only", "stop", "--cache-dir", str(tmp_path)]) == 0
+    assert trained
+    assert told == [is_allowed]
+
+
 def test_an_unknown_model_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "nosuch", "--cache-dir", str(tmp_path)]) == 2
     assert "'nosuch'" in capsys.readouterr().err

@@ -10,19 +10,19 @@ from fastapi.responses import JSONResponse, Response
 
 from completion.types import CompletionRequest, ContextChunk, TriggerKind
 from lsp_server import version
-from lsp_server.api import SCRIPT_DEADLINE_MS
 from lsp_server.http.answers import CLIENT_RESPONSES, answered
-from lsp_server.http.choices import LEAST_TEMPERATURE, LEAST_TOP_P
 from lsp_server.http.dialects.infill_reply import empty_reply, num_context_tokens, reply
 from lsp_server.http.dialects.infill_schema import InfillBody, InfillResponse, Props
 from lsp_server.http.door import HttpDoor
 from lsp_server.http.observe import REQUEST_ID
 from lsp_server.http.prompts import PromptText
+from lsp_server.requests import SCRIPT_DEADLINE_MS, new_request
 from retrieval.languages import language_for
 
 OWNER = "http:llama.cpp"
 _CLIENT = "client"  # the source of context that a client chose
 _LEAST_DEADLINE_MS = 50.0
+_RANDOM_SEEDS = frozenset({-1, 2**32 - 1})  # the second is what llama.cpp reports for the first
 _PROMPT_MS = 500.0  # what llama.vim allows, for those who limit only what comes after
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **CLIENT_RESPONSES,
@@ -70,30 +70,25 @@ def add_infill(app: FastAPI, door: HttpDoor) -> None:
 
 
 def _request(body: InfillBody, door: HttpDoor, request_id: str) -> CompletionRequest:
-    settings = door.settings
     before = body.input_prefix + (body.prompt or "")
     chunks = _chunks(body)
     text = PromptText(before, body.input_suffix, OWNER, language_id=_language_of(chunks))
-    limit, wanted = settings.completion.max_new_tokens, body.n_predict
-    temperature = _temperature(body, settings.completion.temperature)
-    top_p = settings.completion.top_p if body.top_p is None else body.top_p
-    top_k = settings.completion.top_k if body.top_k is None else body.top_k
-    return CompletionRequest(
+    limit, wanted = door.settings.completion.max_new_tokens, body.n_predict
+    return new_request(
+        door.prompts.snapshot(text),
+        len(before),
+        door.settings,
         request_id=request_id,
-        document=door.prompts.snapshot(text),
-        offset=len(before),
         trigger=TriggerKind.INVOKED,  # these clients have rules of their own for when to ask
         num_candidates=body.n_cmpl or body.n or 1,
         max_new_tokens=limit if wanted is None or wanted < 0 else max(1, min(wanted, limit)),
         deadline_ms=_deadline_ms(body),
-        temperature=0.0 if temperature < LEAST_TEMPERATURE else min(temperature, 2.0),
-        top_p=max(LEAST_TOP_P, top_p),
-        top_k=max(0, top_k),
-        seed=None if body.seed == -1 else body.seed,
+        temperature=_temperature(body),
+        top_p=body.top_p,
+        top_k=None if body.top_k is None else max(0, body.top_k),
+        seed=None if body.seed in _RANDOM_SEEDS else body.seed,
         stop=_stops(body.stop),
         use_retrieval=False,  # where the file lies is not told; what to show, the client says
-        use_speculation=settings.engine.speculation,
-        patching=settings.engine.patching,
         context=chunks,
     )
 
@@ -119,10 +114,10 @@ def _language_of(chunks: tuple[ContextChunk, ...]) -> str:
     return "plaintext" if language is None else language.language_ids[0]
 
 
-def _temperature(body: InfillBody, default: float) -> float:
+def _temperature(body: InfillBody) -> float | None:
     samplers = body.samplers
     counts = samplers is None or "temperature" in samplers
-    return default if body.temperature is None or not counts else body.temperature
+    return None if body.temperature is None or not counts else min(body.temperature, 2.0)
 
 
 def _deadline_ms(body: InfillBody) -> float:

@@ -20,7 +20,7 @@ from completion.types import (
 )
 from lsp_server import version
 from lsp_server.http.answers import answered
-from lsp_server.http.choices import LEAST_TEMPERATURE, check_served
+from lsp_server.http.choices import check_served
 from lsp_server.http.dialects.infill import client_chunk
 from lsp_server.http.dialects.tabby_schema import (
     EventBody,
@@ -37,6 +37,7 @@ from lsp_server.http.observe import REQUEST_ID
 from lsp_server.http.prompts import PromptText
 from lsp_server.http.schema import ErrorBody
 from lsp_server.report import insertion
+from lsp_server.requests import new_request
 from retrieval.languages import language_for
 
 OWNER = "http:tabby"
@@ -122,9 +123,6 @@ def _request(
     segments, settings = body.segments, door.settings
     language = language_for(body.language or "", segments.filepath)
     known_id = language.language_ids[0] if language else "plaintext"
-    temperature = body.temperature
-    if temperature is None:
-        temperature = settings.completion.temperature
     text = PromptText(
         prefix=segments.prefix,
         suffix=segments.suffix or "",
@@ -133,22 +131,20 @@ def _request(
         language_id=body.language or known_id,
     )
     wants_context = not options.disable_retrieval_augmented_code_completion
-    return CompletionRequest(
+    request = new_request(
+        door.prompts.snapshot(text),
+        len(segments.prefix),
+        settings,
         request_id=request_id,
-        document=door.prompts.snapshot(text),
-        offset=len(segments.prefix),
         trigger=TriggerKind.INVOKED,  # these clients have rules of their own for when to ask
+        num_candidates=1,
         max_new_tokens=min(_MAX_NUM_TOKENS, settings.completion.max_new_tokens),
-        deadline_ms=settings.completion.deadline_ms,
-        temperature=0.0 if temperature < LEAST_TEMPERATURE else temperature,
-        top_p=settings.completion.top_p,
-        top_k=settings.completion.top_k,
+        temperature=body.temperature,
         seed=None if body.seed is None else body.seed & _MAX_SEED,
-        use_retrieval=False,  # where the file lies is not told; what to show, the client says
-        use_speculation=settings.engine.speculation,
-        patching=settings.engine.patching,
+        use_retrieval=False,  # most clients tell no more than where in its repository a file lies
         context=_chunks(segments) if wants_context else (),
     )
+    return door.with_context(request) if wants_context else request
 
 
 def _digest(url: str | None) -> str:

@@ -28,7 +28,8 @@ class TabbySegments(Tolerant):
     prefix: Text = Field(description="the text before the cursor")
     suffix: Text | None = Field(default=None, description="the text behind the cursor")
     filepath: _Path | None = Field(
-        default=None, description="names the document and its language; no file is read"
+        default=None,
+        description="names the document and its language; if absolute, files that an editor has had indexed may be shown",
     )
     git_url: _Path | None = Field(default=None, description="keeps files of the same name apart")
     declarations: _Snippets | None = Field(default=None, description="what the prefix speaks of")

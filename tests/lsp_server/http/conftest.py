@@ -21,9 +21,11 @@ from lsp_server.host import ModelHost
 from lsp_server.http.access import Access
 from lsp_server.http.listener import HttpListener, open_listener
 from lsp_server.settings import HttpSettings, Settings
+from retrieval.workspaces import Workspaces
 
 TESTS = Path(__file__).parents[2]
 MAX_BODY_MB = 1
+SETTINGS = Settings(http=HttpSettings(max_body_mb=MAX_BODY_MB))
 
 
 def _fixtures_of(folder: str) -> Any:
@@ -78,6 +80,12 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
             return
         poll.wait(0.005)
     raise AssertionError("it did not happen in time")
+
+
+@pytest.fixture(scope="session")
+def wait() -> Callable[..., None]:
+    """Return ``wait(holds)``, which polls until it does, or fails."""
+    return wait_until
 
 
 @dataclass
@@ -140,9 +148,10 @@ def _serving(threads: LoopThread) -> Iterator[Serve]:
         build: Callable[..., Any] | None = None,
         token: str = "",
         address: str = "127.0.0.1",
+        settings: Settings = SETTINGS,
+        workspaces: Workspaces | None = None,
     ) -> Running:
-        settings = Settings(http=HttpSettings(max_body_mb=MAX_BODY_MB))
-        host = ModelHost(build or (lambda *_: _Kept(service)))
+        host = ModelHost(build or (lambda *_: _Kept(service)), workspaces)
         opened = open_listener(host, settings, Access(address, token), 0)
         server = Running(threads.run(opened), host, threads, token)
         running.append(server)

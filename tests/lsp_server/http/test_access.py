@@ -243,6 +243,27 @@ def test_a_body_of_exactly_the_limit_is_read(tiny: Any) -> None:
     assert response.status_code == 413
 
 
+def test_large_bodies_are_held_within_a_limit_for_all_together(
+    serve: Any, make_service: Any, monkeypatch: pytest.MonkeyPatch, wait: Any
+) -> None:
+    monkeypatch.setattr("lsp_server.http.bodies._MAX_NUM_BODIES", 1)
+    service = make_service()
+    service.gate.clear()
+    server = serve(service)
+    large = {"prompt": "a" * (MAX_BODY_BYTES * 2 // 3)}
+    first: list[Any] = []
+    waiting = threading.Thread(target=lambda: first.append(server.post(large)))
+    waiting.start()
+    wait(lambda: len(service.requests) == 1)
+    refused = server.post(large)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert refused.json()["error"]["code"] == "too_much_at_once"
+    service.gate.set()
+    waiting.join()
+    assert first[0].is_success
+    assert server.post(large).is_success  # neither the answered nor the refused one counts
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits of time that a test can wait for."""

@@ -47,6 +47,15 @@ def test_the_id_of_a_completion_leads_to_its_explanation(private: Any) -> None:
     assert sum(timings.values()) == pytest.approx(2 * timings["total"])
 
 
+def test_nobody_learns_the_id_by_which_a_document_can_be_changed(private: Any) -> None:
+    opened = private.request("POST", "/v1/documents", json={"text": "x = "}).json()
+    private.request("POST", f"/v1/documents/{opened['id']}/complete", json={"offset": 4})
+    told = private.get("/v1/explain/latest").json()
+    assert told["client"] == "http"
+    listed = private.get("/v1/explain").text
+    assert opened["id"] not in json.dumps(told) + listed
+
+
 def test_each_choice_has_its_own_explanation(private: Any) -> None:
     completion = private.post({**BODY, "n": 2, "temperature": 1.0, "seed": 3}).json()
     texts = [

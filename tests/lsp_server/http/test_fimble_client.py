@@ -62,6 +62,26 @@ def test_what_was_completed_is_accepted_where_it_belongs(serve: Any, make_servic
             document.accept(found)
 
 
+def test_nothing_is_accepted_of_a_completion_that_says_nothing(
+    serve: Any, make_service: Any
+) -> None:
+    server = serve(make_service(text=""))
+    told: list[dict[str, Any]] = []
+    server.host.feedback.subscribe(lambda _, fields: told.append(fields))
+    with FimbleClient(server.url).open_document(TEXT) as document:
+        document.accept(document.complete(len(TEXT) - 1))
+        assert (document.text, document.version) == (TEXT, 1)
+    assert told == []
+
+
+def test_a_page_of_somebody_else_is_an_error_though_its_status_is_200(
+    serve: Any, make_service: Any
+) -> None:
+    client = FimbleClient(serve(make_service()).url)
+    with pytest.raises(ClientError, match="not fimble's answer"):
+        client.request("GET", "/docs")
+
+
 def test_a_document_that_somebody_else_edited_is_a_conflict(tiny: Any) -> None:
     with FimbleClient(tiny.url).open_document(TEXT) as document:
         document.insert(0, "#")

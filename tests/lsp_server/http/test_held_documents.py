@@ -279,6 +279,19 @@ def test_idle_documents_are_dropped() -> None:
     assert len(forgotten) == 1
 
 
+def test_idle_documents_go_though_nobody_asks_for_documents_any_more(
+    serve: Any, make_service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make_service()
+    server = serve(service)
+    path = keep(server)
+    monkeypatch.setattr(held_documents, "MAX_IDLE_S", -1.0)
+    server.post({"prompt": "x = "})
+    assert len(service.forgotten) == 1
+    monkeypatch.undo()
+    check_error(server.get(path), 404, "document_not_found")
+
+
 def test_all_documents_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_documents, "MAX_NUM_CHARS", 100)
     documents = HeldDocuments(lambda _: None)

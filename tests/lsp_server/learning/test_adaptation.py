@@ -156,4 +156,4 @@ async def test_the_threshold_reaches_the_request_where_it_is_wanted(
             feedback.flush()  # what was learnt is read beside the first request
             await client.response(client.complete(0, 4))
     wanted = [request.min_confidence for request in service.requests]
-    assert wanted == [None, pytest.approx(WANTED * MAX_CONFIDENCE_FACTOR), None, None]
+    assert wanted == [WANTED, pytest.approx(WANTED * MAX_CONFIDENCE_FACTOR), WANTED, WANTED]
