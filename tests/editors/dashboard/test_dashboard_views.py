@@ -171,11 +171,20 @@ def test_arrow_keys_go_through_the_list_and_show_what_they_pass(
     expect(page.locator(".detail .lead")).to_contain_text("The cursor stands inside a word")
 
 
+def test_home_and_end_lead_to_the_ends_of_the_list(visit: Callable[..., Visit], url: str) -> None:
+    page = visit().open(url)
+    page.locator(".row").first.focus()
+    page.keyboard.press("End")
+    expect(page.locator(".row").last).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator(".row").first).to_be_focused()
+
+
 def test_enter_opens_a_request_and_tab_goes_on_into_its_prompt(
     visit: Callable[..., Visit], url: str
 ) -> None:
     page = visit().open(url)
-    page.locator('.row[data-id="suggestion-15"]').focus()
+    page.locator(".row.is-suggestion").nth(2).focus()  # with many behind it
     page.keyboard.press("Enter")
     page.wait_for_selector(".prompt")
     labels = []
