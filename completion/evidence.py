@@ -6,6 +6,8 @@ reads the explanation.
 
 from __future__ import annotations
 
+import codecs
+import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +19,7 @@ from models.tokenizer import Tokenizer
 
 MODEL = "model"  # the origin of tokens that no draft foresaw
 _BYTES_PER_TOKEN = 40  # of a prompt: its id, where it came from
+_BYTES_PER_WRITTEN_TOKEN = 100  # its log probability, where its text ends, a name for its origin
 
 # What people call the segments of a prompt; the others go by their own ids.
 _SEGMENT_NAMES = {"line": "middle"}
@@ -80,8 +83,11 @@ class Evidence:
     @property
     def num_bytes(self) -> int:
         """Roughly what keeping this keeps alive."""
-        num_tokens = len(self.fates.ages) + len(self.fates.places)
-        return num_tokens * _BYTES_PER_TOKEN
+        num_bytes = (len(self.fates.ages) + len(self.fates.places)) * _BYTES_PER_TOKEN
+        if self.written is None:
+            return num_bytes
+        num_written = len(self.written.logprobs) * _BYTES_PER_WRITTEN_TOKEN
+        return num_bytes + num_written + sys.getsizeof(self.written.shown)
 
     def of(self, written: WrittenTokens | None) -> Evidence:
         """Return the same for another continuation of the prompt."""
@@ -92,14 +98,19 @@ class Evidence:
         tokenizer = self.tokenizer()
         if tokenizer is None:
             return None
-        states, start, spans = self.fates.states(), 0, []
+        states, start = self.fates.states(), 0
+        spans: list[PromptSpan] = []
         for segment in self.segments:
             stop = start + len(segment.token_ids)
             tokens = zip(states[start:stop], segment.token_ids, strict=True)
+            # A character whose bytes lie in tokens of two states belongs to the second.
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
             for state, some in groupby(tokens, key=lambda token: token[0]):
                 ids = [token_id for _, token_id in some]
-                text = _spelled(tokenizer, ids)
+                text = decoder.decode(b"".join(map(tokenizer.spelling, ids)))
                 spans.append(PromptSpan(text, state, _name(segment.segment_id), len(ids)))
+            if rest := decoder.decode(b"", final=True):
+                spans[-1] = replace(spans[-1], text=spans[-1].text + rest)
             start = stop
         return spans
 
@@ -115,7 +126,3 @@ def _name(segment_id: str) -> str:
     if segment_id.startswith(CHUNK):
         return "context"
     return _SEGMENT_NAMES.get(segment_id, segment_id)
-
-
-def _spelled(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
-    return b"".join(map(tokenizer.spelling, token_ids)).decode("utf-8", errors="replace")

@@ -21,12 +21,14 @@ UNUSED_S = 600.0  # after which it is closed; who asks again gets another addres
 
 
 class DashboardListener:
-    """One for all who ask, on loopback, with a token of its own. Belongs to one event loop."""
+    """One for all who ask, on loopback, with a token of its own. Belongs to one event loop.
+
+    It loads no model: looking on needs none, and the playground asks for one.
+    """
 
     def __init__(self, host: ModelHost) -> None:
         self._host = host
         self._listener: HttpListener | None = None
-        self._token = ""
         self._used_at = time.monotonic()
         self._opening = asyncio.Lock()
 
@@ -36,21 +38,23 @@ class DashboardListener:
         return self._listener is not None and self._listener.num_connections > 0
 
     async def url(self, settings: Settings) -> str:
-        """Return the page's address with its token; opens the listener if there is none.
+        """Return an address that opens the page once, within a minute.
+
+        Opens the listener if there is none. The address has no lasting secret: a browser that is told
+        it may show it to everybody on this machine.
 
         Args:
             settings: What the playground completes with, if the listener is opened.
 
         Raises:
             ListenError: This machine lets nobody listen on loopback.
-            models.errors.UnknownModelError: No model has the name that the settings give.
         """
         async with self._opening:
             if self._listener is None:
                 self._listener = await self._open(settings)
             self._used_at = time.monotonic()
             base = self._listener.url.removesuffix("/v1")
-            return f"{base}/dashboard/#token={self._token}"
+            return f"{base}/dashboard/#ticket={self._listener.tickets.issue()}"
 
     async def close_unused(self, after_s: float = UNUSED_S) -> None:
         """Close the listener if no page has been open for ``after_s``."""
@@ -69,9 +73,10 @@ class DashboardListener:
 
     async def _open(self, settings: Settings) -> HttpListener:
         from lsp_server.http.access import Access  # heavy, and wanted by few
+        from lsp_server.http.door import Loading
         from lsp_server.http.listener import open_listener
 
-        self._token = secrets.token_urlsafe(32)
-        listener = await open_listener(self._host, settings, Access(ADDRESS, self._token), 0)
+        access = Access(ADDRESS, secrets.token_urlsafe(32))
+        listener = await open_listener(self._host, settings, access, 0, Loading.WHEN_NEEDED)
         logger.info("the dashboard is at %s", listener.url.removesuffix("/v1"))
         return listener

@@ -7,6 +7,7 @@ asks. The object's fields are a contract with other programs: it may gain fields
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -100,7 +101,9 @@ def question_of(
 class Explanation:
     """One request that has ended; ``elapsed_ms`` is what its client waited.
 
-    ``text`` and ``candidates`` are what to insert at the cursor.
+    ``text`` and ``candidates`` are what to insert at the cursor. ``kept_from`` is the request whose
+    suggestion this repeats, if it repeats one that is known. ``num_bytes`` is roughly what keeping this
+    keeps alive.
     """
 
     question: Question
@@ -109,6 +112,11 @@ class Explanation:
     text: str | None = field(default=None, repr=False)
     candidates: tuple[str, ...] = field(default=(), repr=False)
     ended_at: float = field(default_factory=time.time)
+    kept_from: str | None = None
+    num_bytes: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_bytes", _num_bytes(self))
 
     @property
     def request_id(self) -> str:
@@ -119,15 +127,6 @@ class Explanation:
     def was_answered(self) -> bool:
         """Whether somebody waited for the answer until there was one."""
         return not isinstance(self.outcome, Cancelled)
-
-    @property
-    def num_bytes(self) -> int:
-        """Roughly what keeping this keeps alive."""
-        trace = self.outcome.trace
-        num_chars = sum(map(len, self.candidates)) + len(self.text or "")
-        num_chars += sum(len(chunk.text) for chunk in trace.context)
-        evidence = 0 if trace.evidence is None else trace.evidence.num_bytes
-        return _BASE_BYTES + num_chars + evidence
 
     def summary(self, feedback: Mapping[str, Json] | None = None) -> dict[str, Json]:
         """Return the object without the tokens, and without the texts of other files."""
@@ -150,6 +149,7 @@ class Explanation:
             "confidence": suggestion.confidence if suggestion else None,
             "finish_reason": suggestion.finish_reason.value if suggestion else None,
             "source": suggestion.source.value if suggestion else None,
+            "kept_from": self.kept_from,
             "candidates": list(self.candidates),
             "model": trace.model or None,
             "exactness": trace.exactness.value,
@@ -190,6 +190,19 @@ def sentence_of(outcome: CompletionOutcome) -> str:
             return as_sentence(outcome)
         case Cancelled():
             return _TAKEN_BACK
+
+
+def _num_bytes(explanation: Explanation) -> int:
+    """Return what an explanation holds: what clients name, what was offered, what the model saw."""
+    question, outcome, trace = explanation.question, explanation.outcome, explanation.outcome.trace
+    texts = [question.uri, question.path or "", question.client, explanation.text or ""]
+    texts += explanation.candidates
+    if isinstance(outcome, Suggestion):
+        texts += [outcome.text, *(candidate.text for candidate in outcome.candidates)]
+    texts += [chunk.text for chunk in trace.context]
+    evidence = 0 if trace.evidence is None else trace.evidence.num_bytes
+    once = {id(text): text for text in texts}  # most suggestions are inserted as they are
+    return _BASE_BYTES + sum(map(sys.getsizeof, once.values())) + evidence
 
 
 def _name(outcome: CompletionOutcome) -> str:

@@ -11,10 +11,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from completion.types import Cancelled, CompletionOutcome, CompletionRequest
 from lsp_server.explanation import Explanation, Json, Question, explain
+from lsp_server.origins import origin_of
 
 MAX_NUM_EXPLANATIONS = 200
 MAX_NUM_BYTES = 16_000_000
@@ -65,6 +67,9 @@ class Explanations:
     def record(self, explanation: Explanation) -> None:
         """Take in a request that has ended, in place of an older one of the same id."""
         with self._lock:
+            origin = origin_of(explanation, reversed(self._by_id.values()))
+            if origin is not None:
+                explanation = replace(explanation, kept_from=origin)
             self._drop(explanation.request_id)
             self._by_id[explanation.request_id] = explanation
             self._num_bytes += explanation.num_bytes

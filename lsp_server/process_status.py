@@ -24,7 +24,7 @@ def process_status(host: ModelHost) -> dict[str, Any]:
         "time": time.time(),
         "version": version.current(),
         "pid": os.getpid(),
-        "uptime_s": round(time.time() - process.create_time(), 1),
+        "uptime_s": round(max(0.0, time.time() - process.create_time()), 1),
         "resident_bytes": resident,
         "models": models,
         "indexes": [dataclasses.asdict(index) for index in host.workspaces.status()],

@@ -10,6 +10,12 @@ Json = Any
 
 _BAR_WIDTH = 48
 _MAX_NUM_TEXT_LINES = 12
+# Where a suggestion is from that no request of its own brought.
+_FROM_EARLIER = {
+    "cache": "kept from an earlier answer, which is not remembered",
+    "typing_as_suggested": "kept from an earlier answer, which is not remembered",
+    "prefetch": "written before anybody asked",
+}
 # The stages in their order, and the letter that draws each.
 _STAGES = {
     "waiting": ".",
@@ -27,13 +33,14 @@ def in_words(explanation: Mapping[str, Json]) -> str:
     lines = [
         *_head(explanation),
         *_text(explanation),
+        *_origin(explanation),
         *_stages(explanation.get("timings_ms") or {}),
         *_prompt(explanation.get("prompt") or {}, explanation),
         *_drafts(explanation),
         *_context(explanation.get("context") or ()),
         *_feedback(explanation.get("feedback") or {}),
     ]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{_printable(line)}\n" for line in lines)
 
 
 def _head(explanation: Mapping[str, Json]) -> Iterator[str]:
@@ -62,9 +69,20 @@ def _text(explanation: Mapping[str, Json]) -> Iterator[str]:
     yield ""
     yield f"{title}:"
     lines = text.splitlines()
-    yield from (f"  | {_printable(line)}" for line in lines[:_MAX_NUM_TEXT_LINES])
+    yield from (f"  | {line}" for line in lines[:_MAX_NUM_TEXT_LINES])
     if len(lines) > _MAX_NUM_TEXT_LINES:
         yield f"  and {len(lines) - _MAX_NUM_TEXT_LINES} more lines"
+
+
+def _origin(explanation: Mapping[str, Json]) -> Iterator[str]:
+    """Yield where the prompt and the tokens are of an answer that needed neither."""
+    origin, source = explanation.get("kept_from"), explanation.get("source")
+    if origin:
+        yield ""
+        yield f"kept from request {origin}; its prompt and tokens: fimble why {origin}"
+    elif source in _FROM_EARLIER:
+        yield ""
+        yield f"{_FROM_EARLIER[source]}, so that its prompt and tokens are not known"
 
 
 def _stages(timings: Mapping[str, float | None]) -> Iterator[str]:

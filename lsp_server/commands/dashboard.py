@@ -19,8 +19,8 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="print the address of the page that shows requests, models and indexes",
         description="Prints the address of a page on this machine that shows each request as it "
         "ends, how its time was spent and why it brought nothing, and has an editor to try fimble "
-        "in. The daemon serves it, and starts if it does not run. Whoever has the address sees your "
-        "source text: it holds a token.",
+        "in. The daemon serves it, and starts if it does not run. The address opens the page once, "
+        "within a minute; whoever opens it sees your source text.",
     )
     parser.add_argument("--open", action="store_true", help="open it in the browser too")
     parser.set_defaults(run=run)

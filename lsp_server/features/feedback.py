@@ -14,13 +14,12 @@ from lsp_server.convert import place
 from lsp_server.learning.adaptation import Adaptation
 from lsp_server.learning.observation import Offer
 from lsp_server.metrics import Door
+from lsp_server.model_names import public_name
 from lsp_server.session import View
 from lsp_server.text_units import PositionEncoding, num_characters, without_lone_surrogates
-from models import registry
 
 if TYPE_CHECKING:
     from lsp_server.server import FimbleLanguageServer
-    from lsp_server.settings import Settings
 
 DID_SHOW = "textDocument/didShowCompletion"
 DID_PARTIALLY_ACCEPT = "textDocument/didPartiallyAcceptCompletion"
@@ -71,7 +70,7 @@ def note_offer(
         num_chars=len(placed.texts[0]),
         num_lines=placed.texts[0].count("\n") + 1,
         language_id=request.document.language_id,
-        model=model_name(ls.settings),
+        model=public_name(ls.settings.model.name),
         client=ls.client_name,
         source=suggestion.source,
         confidence=suggestion.confidence,
@@ -87,15 +86,7 @@ def adaptation(ls: FimbleLanguageServer) -> Adaptation:
     learning = ls.settings.learning
     if not (learning.enabled and learning.adaptive):
         return Adaptation()
-    return ls.feedback.adaptation(model_name(ls.settings))
-
-
-def model_name(settings: Settings) -> str:
-    """Return what a model is called where it is noted: of a path, the last part alone."""
-    name = settings.model.name
-    if name == "default":
-        return registry.DEFAULT_MODEL
-    return name.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or name
+    return ls.feedback.adaptation(public_name(ls.settings.model.name))
 
 
 def _request_id(params: Any) -> str | None:

@@ -66,6 +66,7 @@ def _add_keeping(app: FastAPI, door: HttpDoor) -> None:
     )
     async def open_document(body: Annotated[OpenBody, Body()]) -> Response:
         """Keep a text, to edit it and to complete in it. Unused for an hour, it is dropped."""
+        door.expect_requests()
         language = language_for(body.language_id or "", body.path)
         known_id = language.language_ids[0] if language else PLAIN_TEXT
         document_id, opened = door.documents.open(

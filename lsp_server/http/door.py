@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from completion.types import (
@@ -28,18 +28,26 @@ from lsp_server.learning.feedback import Feedback
 from lsp_server.learning.observation import Offer
 from lsp_server.logs import request_scope
 from lsp_server.metrics import Door
+from lsp_server.model_names import public_name
 from lsp_server.settings import Settings
 from models import registry
 
 if TYPE_CHECKING:  # importing the service loads torch
     from completion.service import CompletionService
     from lsp_server.explanations import Explanations
-    from lsp_server.host import ModelHost, ModelProgress
+    from lsp_server.host import Lease, ModelHost, ModelProgress
 
 # Beyond these a client is told to come back. Each waits in a thread that editors need too.
 MAX_NUM_REQUESTS = 32
 MAX_NUM_WATCHING = 16  # each holds a connection open, and gets every event
 RETRY_LOADING_S = 30.0
+
+
+class Loading(StrEnum):
+    """When a listener's model is loaded."""
+
+    AT_ONCE = "at_once"
+    WHEN_NEEDED = "when_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +85,29 @@ class _Places:
 class HttpDoor:
     """Serves the clients of one listener. Event loop only."""
 
-    def __init__(self, host: ModelHost, settings: Settings, *, shows_files: bool) -> None:
-        """Take a lease on the model that ``settings`` name.
+    def __init__(
+        self,
+        host: ModelHost,
+        settings: Settings,
+        loading: Loading = Loading.AT_ONCE,
+        *,
+        shows_files: bool = False,
+    ) -> None:
+        """Take a lease on the model that ``settings`` name, or wait until somebody needs it.
 
         Args:
             host: What this process holds.
             settings: What requests default to, and what limits them.
+            loading: When the model is to be there.
             shows_files: Whether clients may profit from the indexes that editors have made.
 
         Raises:
-            models.errors.UnknownModelError: No model has that name.
+            models.errors.UnknownModelError: No model has that name, and it is to be loaded at once.
         """
+        if loading is Loading.AT_ONCE:
+            registry.resolve(settings.model.name)
         self.settings = settings
-        self.model_name = _public_name(settings.model.name)
+        self.model_name = public_name(settings.model.name)
         self.created = int(time.time())
         self._forgetting = Forgetting(self._forget)
         self.prompts = PromptTable(self._forgetting.forget)
@@ -99,7 +117,9 @@ class HttpDoor:
         self._host, self._shows_files = host, shows_files
         self._running: set[asyncio.Task[CompletionOutcome]] = set()
         self.is_closing = asyncio.Event()
-        self._take_lease()
+        self._leased: Lease | None = None
+        if loading is Loading.AT_ONCE:
+            self.expect_requests()
 
     @property
     def host(self) -> ModelHost:
@@ -124,14 +144,20 @@ class HttpDoor:
     @property
     def progress(self) -> ModelProgress | None:
         """How far loading is, as it was last told."""
-        return self._lease.progress
+        return None if self._leased is None else self._leased.progress
 
     @property
     def state(self) -> str:
-        """``ready``, ``loading`` or ``failed``."""
-        if self._lease.ready is not None:
+        """``ready``, ``loading`` or ``failed``; what nobody has needed yet counts as loading."""
+        if self._ready is not None:
             return "ready"
-        return "failed" if self._lease.is_settled else "loading"
+        is_settled = self._leased is not None and self._leased.is_settled
+        return "failed" if is_settled else "loading"
+
+    def expect_requests(self) -> None:
+        """Load the model if it is not: somebody is about to ask."""
+        if self._leased is None and not self.is_closing.is_set():
+            self._take_lease()
 
     def service(self) -> CompletionService:
         """Return the service.
@@ -141,14 +167,14 @@ class HttpDoor:
         """
         if self.is_closing.is_set():
             raise stopping()
-        service = self._lease.ready
-        if service is not None:
-            return service
-        if not self._lease.is_settled:
+        lease = self._leased or self._take_lease()
+        if lease.ready is not None:
+            return lease.ready
+        if not lease.is_settled:
             raise try_later(503, "the model is still loading", code="model_loading", after_s=2)
-        error = self._lease.error
+        error = lease.error
         if time.monotonic() - self._leased_at > RETRY_LOADING_S:
-            self._lease.close()
+            lease.close()
             self._take_lease()
         message = f"the model could not be loaded: {error}"
         raise try_later(503, message, code="model_failed", after_s=int(RETRY_LOADING_S))
@@ -261,13 +287,13 @@ class HttpDoor:
 
     def prepare(self, request: CompletionRequest) -> None:
         """Bring caches up to ``request``, which is likely to be asked; without a model, do nothing."""
-        service = self._lease.ready
+        service = self._ready
         if service is not None and not self.is_closing.is_set():
             service.prepare(request)
 
     def accepted(self, request_id: str) -> None:
         """Note that the suggestion of ``request_id`` was inserted: what follows it is prepared."""
-        service = self._lease.ready
+        service = self._ready
         if service is not None and not self.is_closing.is_set():
             service.accepted(request_id)
 
@@ -277,12 +303,14 @@ class HttpDoor:
         """Begin to work on ``request``; the caller takes the task out of what is running."""
         service = self.service()
         self.documents.drop_idle()  # their owners may never come back
+        assert self._leased is not None, "what serves is leased"
+        lease = self._leased
 
         def work(token: CancellationToken) -> CompletionOutcome:
             return service.complete(request, token, on_text)
 
         with request_scope(request.request_id):
-            asked = self._lease.run(work)
+            asked = lease.run(work)
             counted = self._host.metrics.counted(asked, Door.HTTP, request.request_id)
             client = _client_of(request.document)
             question = question_of(request, Door.HTTP, client)
@@ -321,14 +349,20 @@ class HttpDoor:
             task.cancel()
         self.prompts.clear()
         self.documents.clear()
-        self._lease.close()
+        if self._leased is not None:
+            self._leased.close()
 
-    def _take_lease(self) -> None:
+    @property
+    def _ready(self) -> CompletionService | None:
+        return None if self._leased is None else self._leased.ready
+
+    def _take_lease(self) -> Lease:
         self._leased_at = time.monotonic()
-        self._lease = self._host.lease(self.settings)
+        self._leased = self._host.lease(self.settings)
+        return self._leased
 
     def _forget(self, key: str) -> None:
-        service = self._lease.ready
+        service = self._ready
         if service is not None:
             service.forget(key)
 
@@ -337,14 +371,3 @@ def _client_of(document: DocumentSnapshot) -> str:
     """Return what people call the client of ``document``: the name it gave, or its dialect's."""
     kind, _, name = document.owner.removeprefix("http:").partition(" ")
     return {"user": name or "http", "document": "http"}.get(kind, f"{kind} {name}".strip())
-
-
-def _public_name(name: str) -> str:
-    """Return the model's name without the folder it lies in, which is nobody's business."""
-    match registry.resolve(name):
-        case registry.HubId(repo_id):
-            return repo_id
-        case Path() as path:
-            return path.name
-        case registered:
-            return registered.name

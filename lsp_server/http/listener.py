@@ -16,8 +16,9 @@ from lsp_server.errors import FimbleError
 from lsp_server.http.access import Access
 from lsp_server.http.app import create_app, with_layers
 from lsp_server.http.connection import LimitedH11Protocol
-from lsp_server.http.door import HttpDoor
+from lsp_server.http.door import HttpDoor, Loading
 from lsp_server.http.metrics import HttpMetrics
+from lsp_server.http.tickets import Tickets, add_tickets
 from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,8 +36,16 @@ class ListenError(FimbleError, OSError):
 class HttpListener:
     """An open door; ``url`` is where clients find the interface."""
 
-    def __init__(self, url: str, door: HttpDoor, server: uvicorn.Server, task: asyncio.Task[None]):
+    def __init__(
+        self,
+        url: str,
+        door: HttpDoor,
+        server: uvicorn.Server,
+        task: asyncio.Task[None],
+        tickets: Tickets,
+    ) -> None:
         self.url = url
+        self.tickets = tickets
         self._door, self._server, self._task = door, server, task
 
     @property
@@ -62,29 +71,35 @@ async def open_listener(
     settings: Settings,
     access: Access,
     port: int,
+    loading: Loading = Loading.AT_ONCE,
 ) -> HttpListener:
     """Serve HTTP on the running event loop until ``close``.
 
     Args:
-        host: Where the model comes from; the door takes a lease for as long as it is open.
+        host: Where the model comes from; the door holds it, once it is loaded, for as long as it is
+            open.
         settings: What requests default to, and what limits them.
         access: The host name or address to listen on, and the token.
         port: 0 takes a free one.
+        loading: When the model is loaded.
 
     Raises:
         BadInputError: The address needs a token and there is none.
         ListenError: The port is taken, or the address is not this machine's.
-        models.errors.UnknownModelError: No model has the name that the settings give.
+        models.errors.UnknownModelError: No model has the name that the settings give, and it is to
+            be loaded at once.
     """
     sockets = await _bind(access, port)
     try:
         # Without a token everybody on this machine is served, and they have files of their own.
-        door = HttpDoor(host, settings, shows_files=bool(access.token))
+        door = HttpDoor(host, settings, loading, shows_files=bool(access.token))
     except BaseException:
         _close_all(sockets)
         raise
     own_metrics = HttpMetrics()
+    tickets = Tickets()
     app = create_app(door, lambda: host.metrics.render() + own_metrics.render(), access)
+    add_tickets(app, access.token, tickets)
     server = _Server(
         uvicorn.Config(
             with_layers(app, door, access, own_metrics),
@@ -100,7 +115,7 @@ async def open_listener(
         )
     )
     task = asyncio.create_task(server.serve(sockets))
-    return HttpListener(_url(access.host, sockets), door, server, task)
+    return HttpListener(_url(access.host, sockets), door, server, task, tickets)
 
 
 class _Server(uvicorn.Server):

@@ -57,7 +57,9 @@ class LiveFeed(Response):
         ends = [self._is_behind.wait(), self._door.is_closing.wait(), self._send_all(send)]
         tasks = [asyncio.ensure_future(end) for end in ends]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()  # what went wrong in sending must not look like an end
         finally:
             for task in tasks:
                 task.cancel()

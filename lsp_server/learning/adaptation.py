@@ -67,7 +67,8 @@ class Adaptation:
 
 def adapt(observations: Sequence[Observation], now: float) -> Adaptation:
     """Return what the newest ``observations`` of one model teach; ``now`` is in Unix time."""
-    settled = [each for each in seen(observations) if now - each.at >= _SETTLED_AFTER_S]
+    # One from the future was noted before the clock was set back: that may be long ago.
+    settled = [each for each in seen(observations) if not 0 <= now - each.at < _SETTLED_AFTER_S]
     settled = settled[-NUM_NEWEST:]
     gaps = [each.gap_ms for each in settled if each.gap_ms is not None]
     if len(settled) < MIN_NUM_OBSERVATIONS:

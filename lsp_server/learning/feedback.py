@@ -20,6 +20,7 @@ from lsp_server.learning.store import ObservationStore
 logger = logging.getLogger(__name__)
 
 MAX_NUM_REMEMBERED = 4096  # more than anybody gets in the ten minutes that are followed
+_MAX_LENGTH = 10_000_000  # of a suggestion, whatever a client says was taken of it
 
 Subscriber = Callable[[str, dict[str, object]], None]
 
@@ -143,7 +144,7 @@ class Feedback:
         """Note that the first ``num_chars`` characters were taken, all those taken before included."""
 
         def change(shown: _Shown, known_id: str) -> None:
-            self._take(shown, known_id, max(0, num_chars), Acceptance.PART)
+            self._take(shown, known_id, num_chars, Acceptance.PART)
 
         self._change(request_id, change)
 
@@ -201,6 +202,7 @@ class Feedback:
 
     def _take(self, shown: _Shown, request_id: str, length: int, how: Acceptance) -> None:
         reaction = shown.reaction
+        length = max(0, min(length, _MAX_LENGTH))
         shown.num_taken[request_id] = max(length, shown.num_taken.get(request_id, 0))
         reaction.accepted = max(reaction.accepted, how)
         reaction.accepted_length = sum(shown.num_taken.values())

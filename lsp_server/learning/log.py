@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -75,16 +76,17 @@ class ObservationLog:
     def flush(self) -> None:
         """Wait until everything so far is written."""
         done = threading.Event()
-        self._put(_Job(_Kind.CALL, work=done.set))
-        done.wait(_CLOSE_TIMEOUT_S)
+        if self._put(_Job(_Kind.CALL, work=done.set)):
+            done.wait(_CLOSE_TIMEOUT_S)
 
     def close(self) -> None:
         """Write what is left and end the thread; what comes later is dropped. Idempotent."""
         with self._lock:
             thread, self._is_closed = self._thread, True
         if thread is not None and thread.is_alive():
-            self._jobs.put(_Job(_Kind.END))
-            thread.join(_CLOSE_TIMEOUT_S)
+            with contextlib.suppress(queue.Full):  # the disk hangs; nobody waits for it
+                self._jobs.put(_Job(_Kind.END), timeout=_CLOSE_TIMEOUT_S)
+                thread.join(_CLOSE_TIMEOUT_S)
 
     def _learn(self, model: str) -> None:
         self._num_until_look[model] = _NUM_BETWEEN_LOOKS
@@ -95,10 +97,11 @@ class ObservationLog:
 
         self._put(_Job(_Kind.CALL, work=work))
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, job: _Job) -> bool:
+        """Return whether ``job`` will be done."""
         with self._lock:
             if self._is_closed:
-                return
+                return False
             if self._thread is None:
                 # A process that ends does not wait for it, but ``close`` does.
                 self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
@@ -107,6 +110,8 @@ class ObservationLog:
             self._jobs.put_nowait(job)
         except queue.Full:
             logger.warning("the disk is too slow for what is to be noted; dropped some of it")
+            return False
+        return True
 
     def _run(self) -> None:
         while True:
@@ -116,7 +121,12 @@ class ObservationLog:
                     jobs.append(self._jobs.get_nowait())
                 except queue.Empty:
                     break
-            if not self._handle(jobs):
+            try:
+                is_going_on = self._handle(jobs)
+            except Exception:  # nobody waits for this thread, and without it nothing is noted
+                logger.exception("some of what is to be noted is lost; this is a mistake in fimble")
+                is_going_on = all(job.kind is not _Kind.END for job in jobs)
+            if not is_going_on:
                 self._store.close()
                 return
 

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -58,6 +59,8 @@ class ObservationStore:
         self._max_num_rows = max_num_rows
         self._connection: sqlite3.Connection | None = None
         self._has_complained = False
+        self._is_checked = False
+        self._number: int | None = None  # of the file that is open
 
     def insert(self, observations: Sequence[Observation]) -> None:
         """Add what was offered; an id that is known is replaced."""
@@ -86,13 +89,23 @@ class ObservationStore:
             query, values = f"{query} WHERE model = ?", [model]
         query += " ORDER BY at DESC LIMIT ?"
         values.append(-1 if num_newest is None else num_newest)
+        return [Observation(*row) for row in reversed(self._rows(query, values))]
+
+    def _rows(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Return what ``query`` finds, nothing if the file cannot be read."""
         try:
             connection = self._open()
-            rows = [] if connection is None else connection.execute(query, values).fetchall()
+            return [] if connection is None else connection.execute(query, values).fetchall()
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
-            return []
-        return [Observation(*row) for row in reversed(rows)]
+        # What cannot be written can still be read. The second way misses what is not in the file yet,
+        # and is the one that works where no file may be made beside it.
+        for mode in ("mode=ro", "mode=ro&immutable=1"):
+            with contextlib.suppress(sqlite3.Error, OSError):
+                address = f"{self.path.absolute().as_uri()}?{mode}"
+                with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+                    return connection.execute(query, values).fetchall()
+        return []
 
     def erase(self) -> int:
         """Forget everything, the bytes on disk included; returns how many rows there were.
@@ -100,10 +113,12 @@ class ObservationStore:
         Raises:
             OSError: The file cannot be changed.
         """
+        self._path_of_broken.unlink(missing_ok=True)
         if not self.path.exists():
             return 0
         try:
             connection = self._open()
+            self._path_of_broken.unlink(missing_ok=True)  # it may have turned out to be broken now
             if connection is None:
                 raise OSError(f"{self.path} cannot be changed; remove it yourself")
             (count,) = connection.execute("SELECT count(*) FROM suggestions").fetchone()
@@ -145,17 +160,20 @@ class ObservationStore:
             sqlite3.Error: The file cannot be used for now.
             OSError: The folder cannot be made.
         """
-        if self._connection is not None and not self.path.exists():
-            self.close()  # somebody removed it: what went to the old one would be lost
+        if self._connection is not None and self._file_number() != self._number:
+            self.close()  # somebody removed or replaced it: what went to the old one would be lost
         if self._connection is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            number = self._file_number()
             try:
                 self._connection = self._connect()
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                self._set_aside(error)
+                if number == self._file_number():  # else another process has replaced it already
+                    self._set_aside(error)
                 self._connection = self._connect()
+            self._number = self._file_number()
         return self._connection
 
     def _connect(self) -> sqlite3.Connection | None:
@@ -165,20 +183,24 @@ class ObservationStore:
             self.path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False, cached_statements=16
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA secure_delete = ON")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:
                 self._complain("%s is of a later fimble; nothing is noted there", self.path)
                 connection.close()
                 return None
-            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                raise sqlite3.DatabaseError("database disk image is malformed")
-            with connection:
-                connection.execute(_CREATE)
-                connection.execute("CREATE INDEX IF NOT EXISTS by_time ON suggestions (at)")
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA secure_delete = ON")
+            if not self._is_checked:  # reads all of it
+                if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                    raise sqlite3.DatabaseError("database disk image is malformed")
+                self._is_checked = True
+            if version < SCHEMA_VERSION:  # on a full disk an existing file can still be read
+                with connection:
+                    connection.execute(_CREATE)
+                    connection.execute("CREATE INDEX IF NOT EXISTS by_time ON suggestions (at)")
+                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"SELECT {_NAMES} FROM suggestions LIMIT 0")
         except BaseException:
             connection.close()
             raise
@@ -201,15 +223,29 @@ class ObservationStore:
         )
 
     def _fail(self, error: Exception) -> None:
-        """Go on without the file; one that turned out to be damaged is set aside at the next use."""
+        """Go on without the file; one that turned out to be damaged is set aside at the next use.
+
+        Not here: another process may have put a new one in its place meanwhile.
+        """
         self.close()
         if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
-            self._set_aside(error)
+            self._is_checked = False
         else:
             self._complain("%s cannot be used, so that nothing is noted: %s", self.path, error)
 
+    @property
+    def _path_of_broken(self) -> Path:
+        return self.path.with_name(self.path.name + ".broken")
+
+    def _file_number(self) -> int | None:
+        """Return what tells the file from another of its name, None if there is none."""
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return None
+
     def _set_aside(self, error: Exception) -> None:
-        aside = self.path.with_name(self.path.name + ".broken")
+        aside = self._path_of_broken
         logger.warning("%s is damaged (%s); moved it to %s", self.path, error, aside)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(OSError):

@@ -158,6 +158,22 @@ def test_each_token_has_one_state(case: TokenFates, expected: str) -> None:
     assert case.num_healed == expected.count("H")
 
 
+def test_a_character_whose_bytes_came_from_two_places_is_spelled_once(
+    tiny_model: LoadedModel,
+) -> None:
+    tokenizer = tiny_model.tokenizer
+    ids = tokenizer.encode("a \U0001f9ff b")
+    assert len(ids) > 5, "the vocabulary has no token for this character"
+    cut = len(ids) // 2
+    fates = TokenFates(np.zeros(cut, np.int32), list(range(cut, len(ids))))
+    segment = Segment("prefix", tuple(ids))
+    spans = Evidence(weakref.ref(tokenizer), (segment,), fates).spans()
+    assert spans is not None
+    assert "".join(span.text for span in spans) == "a \U0001f9ff b"
+    assert [span.num_tokens for span in spans] == [cut, len(ids) - cut]
+    assert "\ufffd" in tokenizer.spelling(ids[cut]).decode(errors="replace")
+
+
 def test_the_prompt_of_a_model_that_was_dropped_is_not_spelled() -> None:
     class Vocabulary:
         def spelling(self, _token_id: int) -> bytes:

@@ -50,3 +50,18 @@ def test_what_the_model_wrote_is_explained_token_by_token(
     assert told_people.returncode == 0, told_people.stderr
     assert answer["id"].encode() in told_people.stdout
     assert b"| a - b" in told_people.stdout
+
+
+def test_an_answer_from_memory_leads_to_the_request_that_the_model_wrote_it_for(
+    run_fimble: RunFimble, tmp_path: Path, env: dict[str, str]
+) -> None:
+    (tmp_path / "a.py").write_text(SOURCE)
+
+    def ask() -> str:
+        answered = run_fimble("complete", f"a.py:{SOURCE.count(chr(10))}:12", "--json", env=env)
+        return str(json.loads(answered.stdout)["id"])
+
+    first, second = ask(), ask()
+    told = json.loads(run_fimble("why", second, "--json", env=env).stdout)
+    assert (told["source"], told["kept_from"]) == ("cache", first)
+    assert f"fimble why {first}".encode() in run_fimble("why", second, env=env).stdout

@@ -113,9 +113,9 @@ def test_tab_takes_it_into_the_file(seen: dict[str, Any]) -> None:
     assert seen["saved"] == AREA.replace("    \n", "    return width * height\n", 1)
 
 
-def test_the_dashboard_opens_in_the_browser_with_its_token(seen: dict[str, Any]) -> None:
+def test_the_dashboard_opens_in_the_browser_with_a_ticket(seen: dict[str, Any]) -> None:
     # Another port of this machine is reached through VS Code's server, which puts it in the path.
-    assert seen["dashboard"].endswith("/dashboard/#token=T")
+    assert seen["dashboard"].endswith("/dashboard/#ticket=T")
 
 
 def test_nothing_popped_up_meanwhile(seen: dict[str, Any]) -> None:

@@ -14,18 +14,25 @@ from lsp_server.dashboard_listener import DashboardListener
 COMMAND = {"command": "fimble.dashboard", "arguments": []}
 
 
-async def get(url: str, path: str) -> httpx.Response:
+def base_of(url: str) -> str:
     address = urlsplit(url)
-    headers = {"Authorization": f"Bearer {address.fragment.removeprefix('token=')}"}
-    async with httpx.AsyncClient(headers=headers) as client:
-        return await client.get(f"{address.scheme}://{address.netloc}{path}")
+    return f"{address.scheme}://{address.netloc}"
+
+
+async def get(url: str, path: str) -> httpx.Response:
+    """Do as the page does: trade the ticket for the token, and ask with it."""
+    body = {"ticket": urlsplit(url).fragment.removeprefix("ticket=")}
+    async with httpx.AsyncClient(base_url=base_of(url)) as client:
+        token = (await client.post("/dashboard/ticket", json=body)).json()["token"]
+        return await client.get(path, headers={"Authorization": f"Bearer {token}"})
 
 
 async def answers(url: str) -> bool:
-    try:
-        return (await get(url, "/v1/explain")).is_success
-    except httpx.ConnectError:
-        return False
+    async with httpx.AsyncClient() as client:
+        try:
+            return (await client.get(f"{base_of(url)}/dashboard/")).is_success
+        except httpx.ConnectError:
+            return False
 
 
 async def ask(client: Any) -> str:
@@ -33,7 +40,7 @@ async def ask(client: Any) -> str:
     return str(answer["result"]["url"])
 
 
-async def test_the_address_is_this_machine_s_and_its_token_opens_what_the_editor_asked(
+async def test_the_address_is_this_machine_s_and_its_ticket_opens_what_the_editor_asked(
     connected: Callable[..., Any], initialize: Callable[..., Any]
 ) -> None:
     server = connected()
@@ -44,23 +51,24 @@ async def test_the_address_is_this_machine_s_and_its_token_opens_what_the_editor
         await client.response(client.complete(0, 4))
         url = await ask(client)
         assert urlsplit(url).hostname == "127.0.0.1"
-        assert len(urlsplit(url).fragment) > len("token=") + 32
+        assert len(urlsplit(url).fragment) > len("ticket=") + 32
         found = (await get(url, "/v1/explain")).json()["explanations"]
         assert [(each["line"], each["outcome"]) for each in found] == [(1, "suggestion")]
         await server.host.dashboard.close()
 
 
-async def test_everybody_gets_the_same_address_until_it_is_closed(
+async def test_everybody_is_led_to_the_same_page_by_a_ticket_of_their_own_until_it_is_closed(
     connected: Callable[..., Any], initialize: Callable[..., Any]
 ) -> None:
     server = connected()
     async with server as client:
         await initialize(client)
         first, second = await ask(client), await ask(client)
-        assert first == second
+        assert first != second
+        assert base_of(first) == base_of(second)
         await server.host.dashboard.close()
         assert not await answers(first)
-        assert await ask(client) != first
+        assert (await get(await ask(client), "/v1/explain")).is_success
         await server.host.dashboard.close()
 
 

@@ -98,6 +98,7 @@ def test_everything_that_is_agreed_upon_is_told() -> None:
         "confidence": 0.75,
         "finish_reason": "stop",
         "source": "engine",
+        "kept_from": None,
         "candidates": ["os.name", "1"],
         "model": "m",
         "exactness": "patched",
@@ -184,12 +185,20 @@ def test_long_texts_leave_room_for_fewer() -> None:
     explanations = Explanations(max_num_bytes=100_000)
     for number in range(10):
         explanations.record(ended(str(number), text="x" * 20_000))
-    assert len(explanations.newest(50)) == 2
+    assert len(explanations.newest(50)) == 4
     explanations.record(ended("huge", text="x" * 200_000))
     assert [each.request_id for each in explanations.newest(50)] == ["huge"]
     for number in range(10):
         explanations.record(ended(str(number)))
     assert len(explanations.newest(50)) == 10
+
+
+@pytest.mark.parametrize("uri", ["file:///" + "x" * 40_000, "file:///" + "\U0001f600" * 10_000])
+def test_long_addresses_leave_room_for_fewer_too(uri: str) -> None:
+    explanations = Explanations(max_num_bytes=100_000)
+    for number in range(10):
+        explanations.record(ended(str(number), uri=uri))
+    assert len(explanations.newest(50)) == 2
 
 
 def test_an_id_that_comes_again_takes_the_place_of_the_older() -> None:

@@ -20,7 +20,7 @@ await main(async (workbench, { screenshots }) => {
     page.waitForEvent('popup', { timeout: 15_000 }),
     workbench.run('fimble: Open Dashboard'),
   ]);
-  const address = dashboard.url().replace(/\d+/g, '0').replace(/token=[\w-]+/, 'token=T');
+  const address = dashboard.url().replace(/\d+/g, '0').replace(/ticket=[\w-]+/, 'ticket=T');
   await dashboard.close();
   return { ghost, drawn, taken, dashboard: address, notifications: await workbench.notifications(), pageErrors: workbench.pageErrors };
 });

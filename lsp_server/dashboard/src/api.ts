@@ -1,15 +1,14 @@
 // Requests to the server that the page came from, each with the tab's token.
 
-import { takeToken } from './storage';
+import { access, addressAt } from './access';
 import type { Explanation, Stats } from './types';
-
-const token = takeToken();
 
 /** The server said no; `status` is HTTP's, the message is the server's own. */
 export class RefusedError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    readonly code = '',
   ) {
     super(message);
   }
@@ -18,22 +17,24 @@ export class RefusedError extends Error {
 /** Returns an answer that is a success. Throws `RefusedError`, or what `fetch` throws. */
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
+  const { token, refusal } = await access();
   if (token !== '') {
     headers.set('Authorization', `Bearer ${token}`);
   }
-  const answer = await fetch(path, { ...init, headers, cache: 'no-store' });
+  const answer = await fetch(addressAt(path), { ...init, headers, cache: 'no-store' });
   if (!answer.ok) {
-    throw new RefusedError(answer.status, await reasonOf(answer));
+    const { message, code } = await reasonOf(answer);
+    throw new RefusedError(answer.status, refusal || message, code);
   }
   return answer;
 }
 
-async function reasonOf(answer: Response): Promise<string> {
+async function reasonOf(answer: Response): Promise<{ message: string; code: string }> {
   try {
-    const body = (await answer.json()) as { error?: { message?: string } };
-    return body.error?.message ?? answer.statusText;
+    const { error } = (await answer.json()) as { error?: { message?: string; code?: string } };
+    return { message: error?.message ?? answer.statusText, code: error?.code ?? '' };
   } catch {
-    return answer.statusText;
+    return { message: answer.statusText, code: '' };
   }
 }
 

@@ -82,9 +82,18 @@ export function documentName(one: Explanation): string {
   }
   const uri = one.uri ?? '';
   if (uri.startsWith('file:')) {
-    return fileName(decodeURI(uri));
+    return fileName(decoded(uri));
   }
   return uri.startsWith('untitled:') ? uri.slice('untitled:'.length) : 'text without a name';
+}
+
+/** Returns `uri` without escapes; clients may send any text as one. */
+function decoded(uri: string): string {
+  try {
+    return decodeURI(uri);
+  } catch {
+    return uri;
+  }
 }
 
 export function place(one: Explanation): string {

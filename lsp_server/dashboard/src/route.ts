@@ -14,7 +14,16 @@ const VIEWS: readonly View[] = ['requests', 'overview', 'playground'];
 function parsed(hash: string): Route {
   const [, view, id = ''] = hash.split('/');
   const known = VIEWS.find((each) => each === view) ?? 'requests';
-  return { view: known, id: known === 'requests' ? decodeURIComponent(id) : '' };
+  return { view: known, id: known === 'requests' ? decoded(id) : '' };
+}
+
+/** Returns `text` as it is where somebody wrote it by hand and its escapes are none. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 export const route = signal<Route>(parsed(location.hash));

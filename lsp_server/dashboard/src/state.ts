@@ -9,6 +9,8 @@ export type Connection = 'connecting' | 'live' | 'lost' | 'refused';
 
 const MAX_NUM_KEPT = 200;
 const FIRST_RETRY_MS = 500;
+// The server tells its status every two seconds; a machine that slept leaves a stream that says no more.
+const LONGEST_SILENCE_MS = 15_000;
 const LAST_RETRY_MS = 8000;
 
 export const connection = signal<Connection>('connecting');
@@ -60,24 +62,32 @@ function take(event: { type?: string } & Record<string, unknown>): void {
   }
 }
 
+/** Takes over what the server remembers, in its order: its clock may have been set back. */
 async function fill(): Promise<void> {
   const found = await newestExplanations(MAX_NUM_KEPT);
-  const newer = requests.value.filter((one) => !found.some((each) => each.id === one.id));
-  requests.value = [...newer, ...found].sort((a, b) => b.time - a.time).slice(0, MAX_NUM_KEPT);
+  if (isPaused.value) {
+    held.value = found.filter((one) => !requests.value.some((each) => each.id === one.id));
+  } else {
+    requests.value = found;
+  }
   isFilled.value = true;
 }
 
 /** Follows the server for as long as the page is open; takes up again what broke. */
 export async function follow(): Promise<void> {
   for (let wait = FIRST_RETRY_MS; ; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
+    const stop = new AbortController(); // a stream that is left open takes a place at the server
+    let silence = setTimeout(() => stop.abort(), LONGEST_SILENCE_MS);
     try {
       // The stream first: what ends between the two comes twice and is merged.
-      const stream = events('/v1/live', new AbortController().signal);
+      const stream = events('/v1/live', stop.signal);
       const first = await stream.next();
       await fill();
       connection.value = 'live';
       wait = FIRST_RETRY_MS;
       for (let event = first; !event.done; event = await stream.next()) {
+        clearTimeout(silence);
+        silence = setTimeout(() => stop.abort(), LONGEST_SILENCE_MS);
         take(event.value as { type?: string });
       }
     } catch (error) {
@@ -86,6 +96,9 @@ export async function follow(): Promise<void> {
         connection.value = 'refused';
         return;
       }
+    } finally {
+      clearTimeout(silence);
+      stop.abort();
     }
     connection.value = 'lost';
     await new Promise((resolve) => setTimeout(resolve, wait));

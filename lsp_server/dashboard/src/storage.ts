@@ -23,13 +23,11 @@ export function storeTheme(theme: Theme): void {
   attempt(() => localStorage.setItem(THEME, theme));
 }
 
-/** Returns the tab's token, after moving one from the address bar to where only this tab finds it. */
-export function takeToken(): string {
-  const sent = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
-  if (sent !== undefined) {
-    attempt(() => sessionStorage.setItem(TOKEN, sent));
-    history.replaceState(null, '', location.pathname);
-    return sent;
-  }
+export function storedToken(): string {
   return attempt(() => sessionStorage.getItem(TOKEN)) ?? '';
+}
+
+/** Keeps the token where only this tab finds it. */
+export function storeToken(token: string): void {
+  attempt(() => sessionStorage.setItem(TOKEN, token));
 }

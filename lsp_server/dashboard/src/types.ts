@@ -70,6 +70,7 @@ export interface Explanation {
   confidence?: Maybe<number>;
   finish_reason?: Maybe<string>;
   source?: Maybe<string>;
+  kept_from?: Maybe<string>;
   candidates?: Maybe<string[]>;
   model?: Maybe<string>;
   exactness?: Maybe<string>;

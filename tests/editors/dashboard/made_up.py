@@ -26,7 +26,7 @@ from lsp_server.http.errors import ApiError
 from lsp_server.http.metrics import HttpMetrics
 from lsp_server.http.observe import Observe
 
-TOKEN = "a-token-for-tests-only"
+TOKEN = "a-token+for/tests=only"  # with what such as `openssl rand -base64` puts into one
 
 
 def make_app(every_s: float, *, is_empty: bool) -> FastAPI:
@@ -74,7 +74,7 @@ def main() -> None:
     checked = Observe(AccessCheck(app, Access("127.0.0.1", TOKEN)), HttpMetrics())
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    sys.stdout.write(f"http://127.0.0.1:{port}/dashboard/#token={TOKEN}\n")
+    sys.stdout.write(f"http://127.0.0.1:{port}/dashboard/#token={TOKEN}\n")  # as of `fimble serve`
     sys.stdout.flush()
     config = uvicorn.Config(checked, log_level="warning", lifespan="off")
     asyncio.run(uvicorn.Server(config).serve([listening]))

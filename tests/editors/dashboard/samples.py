@@ -34,7 +34,7 @@ _CHUNK = """def take(counts: Counter[str], name: str) -> None:
 """
 _PLACES = (
     ("src/warehouse/inventory.py", "python", 24, 9),
-    ("src/warehouse/orders.py", "python", 112, 13),
+    ("src/warehouse/orders.py", "python", 112, 9),
     ("web/src/queue.ts", "typescript", 31, 5),
     ("crates/matrix/src/lib.rs", "rust", 208, 17),
 )
@@ -68,6 +68,13 @@ def requests(now: float | None = None) -> list[Json]:
         else:
             text = _SHOWN[at % len(_SHOWN)]
             found.append(_suggestion(f"suggestion-{at}", moment, at, text, 140 + 37 * (at % 7)))
+    found += [
+        _repeat("from-richest", now - 130, "cache", "richest"),
+        _repeat("from-forgotten", now - 131, "typing_as_suggested", None),
+        _repeat("prepared", now - 132, "prefetch", None),
+    ]
+    # What clients call their documents is theirs.
+    found[-1] = {**found[-1], "path": None, "uri": "file:///w/100%<b>.py"}
     return found
 
 
@@ -166,6 +173,20 @@ def _suggestion(request_id: str, moment: float, at: int, text: str, total: float
             "accepted_length": len(text) if is_accepted else 0,
             "kept": {"30": 1.0, "120": 0.86} if is_accepted else {},
         },
+    }
+
+
+def _repeat(request_id: str, moment: float, source: str, kept_from: str | None) -> Json:
+    """Return an answer that was there before it was asked for."""
+    counts = ("num_tokens", "num_cached", "num_patched", "num_new", "num_healed")
+    return {
+        **_suggestion(request_id, moment, 1, _TEXT, 0.3),
+        "sentence": "a suggestion was offered that an earlier request had brought",
+        "source": source,
+        "kept_from": kept_from,
+        "timings_ms": {"total": 0.3, "waiting": None, "decode": None},
+        "prompt": {**dict.fromkeys(counts, 0), "spans": None},
+        "output": None,
     }
 
 

@@ -19,8 +19,9 @@ Visit = Any
 Fimble = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url(fimble: Fimble) -> str:
+    """An address that opens the page once."""
     return fimble("dashboard").strip()
 
 
@@ -54,6 +55,35 @@ def squeezed(text: str) -> str:
 
 def num_accepted(fimble: Fimble) -> int:
     return int(json.loads(fimble("stats", "--json"))["total"]["accepted"])
+
+
+def test_an_address_opens_the_page_once_and_the_tab_keeps_it_open(
+    visit: Callable[..., Visit], url: str
+) -> None:
+    first = visit()
+    page = first.open(url)
+    expect(page.locator(".connection")).to_have_text("Live")
+    assert "ticket" not in page.url
+    page.reload()
+    expect(page.locator(".connection")).to_have_text("Live")
+    assert first.said == []
+    second = visit().open(url)
+    expect(second.get_by_role("heading", name="This page needs its token")).to_be_visible()
+    expect(second.locator(".empty .fine")).to_contain_text("opens the page once")
+
+
+def test_looking_on_loads_no_model_and_the_playground_does(
+    visit: Callable[..., Visit], url: str, fimble: Fimble
+) -> None:
+    opened = visit()
+    page = opened.open(url, "#/overview")
+    expect(page.get_by_text("None is loaded.")).to_be_visible()
+    page.goto(url.partition("#")[0] + "#/playground")
+    page.wait_for_selector(".view-line")
+    page.get_by_role("button", name="Suggest").click()
+    expect(page.locator(".aside-state")).to_contain_text("Loading the model")
+    assert ghost_text(page)
+    assert opened.said == []
 
 
 def test_a_request_of_another_client_appears_while_one_looks_on_and_is_explained(

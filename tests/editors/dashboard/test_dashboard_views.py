@@ -19,6 +19,7 @@ VIEWS = {
     "#/requests/richest": ".prompt",
     "#/requests/nothing-1": ".stagetable",
     "#/requests/cancelled-2": ".detail .fine",
+    "#/requests/from-richest": ".origin",
     "#/overview": ".figures",
 }
 SCHEMES = ("light", "dark")
@@ -79,6 +80,63 @@ def test_the_token_leaves_the_address_and_survives_a_reload(
     page.wait_for_selector(".row")
 
 
+def test_an_address_that_is_opened_in_the_tab_of_an_older_page_opens_it(
+    visit: Callable[..., Visit], url: str
+) -> None:
+    page = visit().open(url.partition("#")[0])
+    expect(page.get_by_role("heading", name="This page needs its token")).to_be_visible()
+    page.goto(url)  # changes nothing but what stands behind the #
+    page.wait_for_selector(".row")
+    assert "token" not in page.url
+
+
+@pytest.mark.parametrize("hash_", ["#/requests/%", "#/requests/%E0%A4%A", "#/nothing", "#%"])
+def test_addresses_that_somebody_mistyped_show_the_page_all_the_same(
+    visit: Callable[..., Visit], url: str, hash_: str
+) -> None:
+    opened = visit()
+    page = opened.open(url)
+    page.goto(url.partition("#")[0] + hash_)
+    page.reload()
+    page.wait_for_selector(".row")
+
+
+def test_an_answer_from_memory_says_where_it_is_from_and_leads_there(
+    visit: Callable[..., Visit], url: str
+) -> None:
+    page = visit().open(url, "#/requests/from-richest")
+    expect(page.locator(".origin")).to_contain_text("it was kept from request richest")
+    expect(page.locator(".detail")).to_contain_text("No engine was needed")
+    page.locator(".origin a").click()
+    expect(page.get_by_role("group", name="The prompt")).to_be_visible()
+    page.goto(url.partition("#")[0] + "#/requests/from-forgotten")
+    expect(page.locator(".origin")).to_contain_text("from an earlier answer")
+    page.goto(url.partition("#")[0] + "#/requests/prepared")
+    expect(page.locator(".origin")).to_contain_text("before anybody asked")
+
+
+def test_a_document_of_any_name_is_shown_by_it_and_never_as_markup(
+    visit: Callable[..., Visit], url: str
+) -> None:
+    page = visit().open(url, "#/requests/prepared")
+    expect(page.locator(".detail-title")).to_contain_text("100%<b>.py")
+    assert page.locator(".detail-title b").count() == 0
+
+
+def test_who_hears_the_page_is_told_what_others_see_by_colour(
+    visit: Callable[..., Visit], url: str
+) -> None:
+    page = visit().open(url, "#/requests/richest")
+    prompt = page.get_by_role("group", name="The prompt")
+    expect(prompt).to_be_visible()
+    told = prompt.locator("mark").evaluate_all("all => all.map(one => one.ariaDescription)")
+    assert {each.split(",")[0] for each in told} == {"patched", "new", "healed"}
+    output = page.get_by_role("group", name="The output")
+    assert "Copied from the document" in (
+        output.locator("mark").first.get_attribute("aria-description") or ""
+    )
+
+
 def test_without_the_token_the_page_shows_no_text_and_says_what_to_do(
     visit: Callable[..., Visit], check_accessible: CheckAccessible, url: str
 ) -> None:
@@ -113,11 +171,20 @@ def test_arrow_keys_go_through_the_list_and_show_what_they_pass(
     expect(page.locator(".detail .lead")).to_contain_text("The cursor stands inside a word")
 
 
+def test_home_and_end_lead_to_the_ends_of_the_list(visit: Callable[..., Visit], url: str) -> None:
+    page = visit().open(url)
+    page.locator(".row").first.focus()
+    page.keyboard.press("End")
+    expect(page.locator(".row").last).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator(".row").first).to_be_focused()
+
+
 def test_enter_opens_a_request_and_tab_goes_on_into_its_prompt(
     visit: Callable[..., Visit], url: str
 ) -> None:
     page = visit().open(url)
-    page.locator(".row").last.focus()
+    page.locator(".row.is-suggestion").nth(2).focus()  # with many behind it
     page.keyboard.press("Enter")
     page.wait_for_selector(".prompt")
     labels = []
@@ -151,6 +218,7 @@ def test_a_folded_stretch_of_the_prompt_opens(visit: Callable[..., Visit], url: 
     before = len(prompt.inner_text())
     prompt.get_by_role("button", name="characters more").click()
     assert len(prompt.inner_text()) > before + 1000
+    expect(prompt).to_be_focused()  # the button is gone, and the keyboard goes on from here
 
 
 def test_filters_show_one_kind_of_outcome(visit: Callable[..., Visit], url: str) -> None:

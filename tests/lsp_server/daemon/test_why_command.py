@@ -137,6 +137,14 @@ def test_people_read_stages_prompt_drafts_and_context() -> None:
         assert part in shown
 
 
+def test_nothing_that_a_client_names_steers_the_terminal() -> None:
+    evil = "\x1b]0;title\x07\r\u202e"
+    chunk = {"path": evil, "start_line": 1, "end_line": 2, "score": 1.0, "reason": evil}
+    shown = in_words(explained(path=evil, client=evil, model=evil, context=[chunk]))
+    assert shown.count("]0;title") == 5
+    assert not any(char in shown for char in "\x1b\x07\r\u202e")
+
+
 def test_an_object_with_less_in_it_is_shown_all_the_same() -> None:
     told = explained()
     for name in ("timings_ms", "prompt", "speculation", "context", "feedback", "output", "model"):

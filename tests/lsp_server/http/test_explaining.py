@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
+from lsp_server.host import ModelHost
 from lsp_server.http import live
+from lsp_server.http.door import HttpDoor, Loading
+from lsp_server.http.live import LiveFeed
+from lsp_server.settings import Settings
 
 TOKEN = "a-token-of-sixteen-letters"
 BODY = {"prompt": "def add(a, b):\n    ret", "suffix": "\n", "max_tokens": 8}
@@ -195,6 +200,23 @@ def test_a_listener_that_closes_ends_its_streams_at_once(private: Any) -> None:
         next(events)
         private.threads.run(private.listener.close())
         assert all(event["type"] == "status" for event in events)  # to the end of the stream
+
+
+async def test_a_stream_that_breaks_does_not_look_as_if_it_had_ended(make_service: Any) -> None:
+    host = ModelHost(lambda *_: make_service())
+    door = HttpDoor(host, Settings(), Loading.WHEN_NEEDED)
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        await LiveFeed(door)({}, receive, send)
+    door.close()
+    host.close()
 
 
 def test_the_description_has_the_routes(private: Any) -> None:

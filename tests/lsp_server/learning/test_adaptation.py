@@ -41,6 +41,13 @@ def reactions(make: Make, number: int, chance: Callable[[float], float]) -> list
     return made
 
 
+def test_what_was_noted_before_the_clock_was_set_back_still_teaches(
+    make_observation: Make, clock: Any
+) -> None:
+    known = reactions(make_observation, MIN_NUM_OBSERVATIONS, lambda _: 1.0)
+    assert adapt(known, min(each.at for each in known) - 86_400).acceptance == 1.0
+
+
 def test_too_few_observations_teach_nothing(make_observation: Make, clock: Any) -> None:
     few = reactions(make_observation, MIN_NUM_OBSERVATIONS - 1, lambda _: 1.0)
     learnt = adapt(few, clock.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from lsp_server.learning.feedback import Feedback
@@ -38,6 +39,29 @@ def test_events_about_unknown_ids_are_ignored(feedback: Feedback, store: Observa
     feedback.flush()
     assert feedback.fields_of("nobody-knows") is None
     assert store.read() == []
+
+
+def test_a_length_beyond_any_number_of_the_file_costs_no_later_row(
+    feedback: Feedback, store: ObservationStore
+) -> None:
+    for number in (1, 2):
+        feedback.offered(Offer(f"id-{number}", Door.LSP, 5))
+        feedback.partly_accepted(f"id-{number}", 10**30)
+    feedback.flush()
+    feedback.offered(Offer("id-3", Door.LSP, 10**30))
+    feedback.flush()
+    feedback.offered(Offer("id-4", Door.LSP, 5))
+    feedback.flush()
+    ids = [row.id for row in store.read()]
+    assert {"id-1", "id-2", "id-4"} <= set(ids)
+
+
+def test_nothing_waits_for_a_log_that_is_closed(feedback: Feedback) -> None:
+    feedback.offered(Offer("id-1", Door.LSP, 5))
+    feedback.close()
+    started = time.monotonic()
+    feedback.flush()
+    assert time.monotonic() - started < 1
 
 
 def test_a_program_that_says_nothing_leaves_no_row(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import os
+import resource
 import sqlite3
 import stat
 import threading
@@ -121,6 +123,88 @@ def test_where_nothing_can_be_written_one_warning_is_all(
         store.insert([make_observation(number)])
     assert store.read() == []
     assert len(caplog.records) == 1
+
+
+def test_on_a_full_disk_nothing_is_lost_but_what_did_not_fit(
+    store: ObservationStore, make_observation: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.insert([make_observation(number) for number in range(200)])
+    store.close()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)  # the kernel refuses what goes beyond
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        for start in (1000, 2000):
+            store.insert([make_observation(number) for number in range(start, start + 900)])
+        assert len(store.read()) == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len([record for record in caplog.records if "cannot be used" in record.message]) == 1
+    store.insert([make_observation(3000)])
+    assert len(store.read()) == 201
+
+
+def test_what_cannot_be_written_can_still_be_read(
+    store: ObservationStore, make_observation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.insert([make_observation(1)])
+    store.close()
+    os.chmod(store.path, 0o400)
+    os.chmod(store.path.parent, 0o500)
+
+    def refuse(*_: object) -> int:  # tests may run as root, whom no mode stops
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refuse)
+    try:
+        assert [row.id for row in store.read()] == ["id-1"]
+        store.insert([make_observation(2)])
+        assert [row.id for row in store.read()] == ["id-1"]
+    finally:
+        os.chmod(store.path.parent, 0o700)
+
+
+def test_of_two_processes_that_meet_a_damaged_file_the_slower_keeps_the_new_one(
+    store: ObservationStore, make_observation: Make
+) -> None:
+    store.insert([make_observation(number) for number in range(500)])
+    store.close()
+    slower = ObservationStore(store.path)
+    assert len(slower.read()) == 500
+    content = bytearray(store.path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    with store.path.open("r+b") as file:
+        file.write(content)
+    faster = ObservationStore(store.path)
+    faster.insert([make_observation(1000)])
+    slower.insert([make_observation(1001)])
+    slower.insert([make_observation(1002)])
+    rows = {row.id for row in faster.read()}
+    faster.close()
+    slower.close()
+    assert {"id-1000", "id-1002"} <= rows
+
+
+def test_a_table_that_lacks_a_column_is_set_aside_as_well(
+    store: ObservationStore, make_observation: Make
+) -> None:
+    store.path.parent.mkdir()
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("CREATE TABLE suggestions (id TEXT PRIMARY KEY)")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.close()
+    store.insert([make_observation(1)])
+    assert [row.id for row in store.read()] == ["id-1"]
+
+
+def test_erasing_takes_what_was_set_aside_too(
+    store: ObservationStore, make_observation: Make
+) -> None:
+    store.path.parent.mkdir()
+    aside = store.path.with_name(store.path.name + ".broken")
+    aside.write_bytes(b"rows that were noted once")
+    store.path.write_bytes(b"no database at all" * 100)
+    assert store.erase() == 0
+    assert not aside.exists()
 
 
 def test_too_many_rows_are_thinned_and_the_rest_stands_for_them(

@@ -1,6 +1,6 @@
 // An editor with ghost text from the engine: Monaco on this side, a mirrored document on the other.
 
-import { post } from '../api';
+import { RefusedError, post } from '../api';
 import { loadMonaco, type Monaco } from './load';
 import { Mirror, type Completion } from './mirror';
 import { cut, type Sample } from './samples';
@@ -8,11 +8,15 @@ import { defineThemes } from './themes';
 
 const DEBOUNCE_MS = 90;
 const DEADLINE_MS = 5000; // what is finished by then is shown
+const LOADING_RETRY_MS = 500;
 
 type Editor = ReturnType<Monaco['editor']['create']>;
 
 export interface Listener {
   onAsk(): void;
+  /** Whether the server has no model yet: looking on did not need one. */
+  isLoading(): boolean;
+  onLoading(): void;
   onAnswer(completion: Completion): void;
   onFailure(reason: string): void;
 }
@@ -109,6 +113,24 @@ class Playground implements PlaygroundEditor {
     }
   }
 
+  /** Returns what `ask` does, as soon as the server has a model. */
+  private async onceLoaded(ask: () => Promise<Completion>, signal: AbortSignal): Promise<Completion> {
+    for (;;) {
+      try {
+        if (!this.listener.isLoading()) {
+          return await ask();
+        }
+      } catch (error) {
+        if (!(error instanceof RefusedError && error.code === 'model_loading')) {
+          throw error;
+        }
+      }
+      this.listener.onLoading();
+      await new Promise((resolve) => setTimeout(resolve, LOADING_RETRY_MS));
+      signal.throwIfAborted();
+    }
+  }
+
   private provider(): { dispose(): void } {
     const { languages, Range, editor } = this.monaco;
     return languages.registerInlineCompletionsProvider('*', {
@@ -125,7 +147,8 @@ class Playground implements PlaygroundEditor {
           const wishes = { num_candidates: this.numCandidates, deadline_ms: DEADLINE_MS };
           const offset = model.getOffsetAt(position);
           const text = model.getValue(editor.EndOfLinePreference.LF);
-          const completion = await mirror.complete(text, offset, wishes, stop.signal);
+          const ask = () => mirror.complete(text, offset, wishes, stop.signal);
+          const completion = await this.onceLoaded(ask, stop.signal);
           this.listener.onAnswer(completion);
           const { lineNumber, column } = position;
           const range = new Range(lineNumber, column, lineNumber, column);

@@ -3,6 +3,7 @@
 import { count, counted, percent } from '../format';
 import type { Maybe, OutputToken, Speculation } from '../types';
 import { Section } from './section';
+import { Tokens } from './tokens';
 
 const MODEL = 'model';
 const MEANINGS: Record<string, string> = {
@@ -42,9 +43,13 @@ export function OutputTokens({ output, speculation, isBrief = false }: Props) {
     <Section title="Output" figure={counted(output.length, 'token')}>
       <div class="code output" tabIndex={0} role="group" aria-label="The output">
         {output.map((token, at) => (
-          <span key={at} class={`token ${lookOf(token.origin, others)}`} title={titleOf(token)}>
-            {token.text}
-          </span>
+          <Tokens
+            key={at}
+            text={token.text}
+            look={lookOf(token.origin, others)}
+            description={titleOf(token)}
+            isUsual={token.origin === MODEL}
+          />
         ))}
       </div>
       <ul class="legend is-counted" aria-label="Who wrote the tokens">

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { count, counted, percent } from '../format';
 import type { Maybe, Prompt, Span } from '../types';
 import { Section } from './section';
+import { Tokens } from './tokens';
 
 interface TokenState {
   state: string;
@@ -40,7 +41,7 @@ export function PromptTokens({ prompt }: { prompt: Maybe<Prompt> }) {
       {prompt.spans && prompt.spans.length > 0 ? (
         <Drawn spans={prompt.spans} />
       ) : (
-        <p class="fine">Its text is not kept: the model was dropped, or nobody had to compute it.</p>
+        <p class="fine">Its text is not kept: the model was dropped since.</p>
       )}
     </Section>
   );
@@ -116,20 +117,27 @@ function ends(text: string): [string, string] {
 function Token({ span }: { span: Span }) {
   const [isOpen, setOpen] = useState(false);
   const title = `${span.state}, ${counted(span.num_tokens, 'token')}`;
-  const name = `token is-${span.state}`;
+  const open = (event: Event) => {
+    // The button goes, and the focus would go with it.
+    (event.currentTarget as HTMLElement).closest<HTMLElement>('.prompt')?.focus({ preventScroll: true });
+    setOpen(true);
+  };
   if (isOpen || span.state !== 'exact' || span.text.length <= MAX_CHARS) {
     return (
-      <span class={name} title={title}>
-        {span.text}
-      </span>
+      <Tokens
+        text={span.text}
+        look={`is-${span.state}`}
+        description={title}
+        isUsual={span.state === 'exact'}
+      />
     );
   }
   const [head, tail] = ends(span.text);
   const numHidden = span.text.length - head.length - tail.length;
   return (
-    <span class={name} title={title}>
+    <span class={`token is-${span.state}`} title={title}>
       {head}
-      <button type="button" class="fold" onClick={() => setOpen(true)}>
+      <button type="button" class="fold" onClick={open}>
         {count(numHidden)} characters more
       </button>
       {tail}

@@ -10,6 +10,7 @@ import { Code, CopyButton } from '../parts/code';
 import { Empty } from '../parts/empty';
 import { FeedbackSteps } from '../parts/feedback';
 import { Back, OutcomeMark } from '../parts/icons';
+import { Origin } from '../parts/origin';
 import { OutputTokens } from '../parts/output';
 import { PromptTokens } from '../parts/prompt';
 import { Section } from '../parts/section';
@@ -23,7 +24,7 @@ const UNKNOWN = 404;
 
 export function Detail({ id }: { id: string }) {
   const { one, failure } = useExplanation(id);
-  if (failure !== '') {
+  if (failure !== '' && one === null) {
     return <Forgotten failure={failure} />;
   }
   if (one === null) {
@@ -36,6 +37,7 @@ export function Detail({ id }: { id: string }) {
       </a>
       <Head one={one} />
       <Suggested one={one} />
+      <Origin one={one} />
       <Time one={one} />
       <PromptTokens prompt={one.prompt} />
       <OutputTokens output={one.output} speculation={one.speculation} />
@@ -54,7 +56,10 @@ function useExplanation(id: string): { one: Explanation | null; failure: string 
   useEffect(() => {
     const stop = new AbortController();
     explanationOf(id, stop.signal).then(
-      (found) => setOne(found),
+      (found) => {
+        setOne(found);
+        setFailure('');
+      },
       (error: unknown) => {
         if (!stop.signal.aborted) {
           const isUnknown = error instanceof RefusedError && error.status === UNKNOWN;
@@ -118,7 +123,11 @@ function Suggested({ one }: { one: Explanation }) {
       {texts.map((text, at) => (
         <figure key={at} class="candidate">
           {texts.length > 1 && <figcaption>Candidate {at + 1}</figcaption>}
-          <Code text={text} label={texts.length > 1 ? `Candidate ${at + 1}` : 'The suggested text'} />
+          <Code
+            text={text}
+            label={texts.length > 1 ? `Candidate ${at + 1}` : 'The suggested text'}
+            column={one.column ?? 1}
+          />
         </figure>
       ))}
     </div>
@@ -134,7 +143,11 @@ function Time({ one }: { one: Explanation }) {
       {parts.length > 0 ? (
         <StageTable parts={parts} total={total} />
       ) : (
-        <p class="fine">It ended before the engine was through, so its stages are not known.</p>
+        <p class="fine">
+          {one.source && one.source !== 'engine'
+            ? 'No engine was needed, so there are no stages.'
+            : 'It ended before the engine was through, so its stages are not known.'}
+        </p>
       )}
     </Section>
   );

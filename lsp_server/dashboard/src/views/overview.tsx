@@ -14,7 +14,7 @@ import { Acceptance } from './acceptance';
 import { Holdings } from './holdings';
 import { Reasons, WhereTimeGoes } from './summaries';
 
-const REFRESH_MS = 10_000;
+const REFRESH_MS = 30_000; // each time the server counts what it has noted in all its time
 
 export function Overview() {
   const stats = useStats();
@@ -43,7 +43,7 @@ function useStats(): Stats | null {
     const stop = new AbortController();
     const fetchThem = () => acceptance(stop.signal).then(setStats, () => undefined);
     void fetchThem();
-    const timer = setInterval(() => void fetchThem(), REFRESH_MS);
+    const timer = setInterval(() => document.hidden || void fetchThem(), REFRESH_MS);
     return () => {
       stop.abort();
       clearInterval(timer);

@@ -4,6 +4,7 @@ import { milliseconds, reasonOf, sentence } from '../format';
 import { OUTCOME_NAMES, outcomeOf } from '../outcomes';
 import { Code } from '../parts/code';
 import { OutcomeMark } from '../parts/icons';
+import { Origin } from '../parts/origin';
 import { OutputTokens } from '../parts/output';
 import { PromptTokens } from '../parts/prompt';
 import { Section } from '../parts/section';
@@ -13,7 +14,7 @@ import { partsOf, totalOf } from '../stages';
 import type { Explanation } from '../types';
 
 export interface Asked {
-  state: 'idle' | 'asking' | 'answered' | 'failed';
+  state: 'idle' | 'asking' | 'loading' | 'answered' | 'failed';
   one?: Explanation;
   reason?: string;
 }
@@ -24,6 +25,7 @@ export function Aside({ asked }: { asked: Asked }) {
     <aside class="aside" aria-label="The last suggestion" tabIndex={0}>
       <p class="aside-state" role="status">
         {state === 'asking' && 'Asking the engine…'}
+        {state === 'loading' && 'Loading the model, then the suggestion comes…'}
       </p>
       {state === 'failed' && (
         <div class="notice">
@@ -74,6 +76,7 @@ function Answer({ one }: { one: Explanation }) {
           ))}
         </div>
       )}
+      <Origin one={one} />
       <OutputTokens output={one.output} speculation={one.speculation} />
       <Section title="Time" figure={milliseconds(totalOf(one))}>
         <StageBar one={one} scale={totalOf(one)} />

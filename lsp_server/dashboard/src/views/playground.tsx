@@ -7,6 +7,7 @@ import { explanationOf } from '../api';
 import { createEditor, type PlaygroundEditor } from '../editor/playground-editor';
 import { SAMPLES } from '../editor/samples';
 import { Aside, type Asked } from './playground-aside';
+import { status } from '../state';
 import { isDark } from '../theme';
 
 const MAX_NUM_CANDIDATES = 3;
@@ -16,6 +17,11 @@ const asked = signal<Asked>({ state: 'idle' });
 const listener = {
   onAsk: () => {
     asked.value = { ...asked.value, state: 'asking' };
+  },
+  isLoading: () =>
+    !(status.value?.models ?? []).some(({ state }) => state === 'ready' || state === 'failed'),
+  onLoading: () => {
+    asked.value = { ...asked.value, state: 'loading' };
   },
   onFailure: (reason: string) => {
     asked.value = { state: 'failed', reason };

@@ -95,13 +95,11 @@ function PauseButton() {
 
 /** Moves the focus between rows; Enter on a row is the browser's own. */
 function onKey(event: KeyboardEvent) {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step === undefined) {
-    return;
-  }
   const list = event.currentTarget as HTMLElement;
   const rows = [...list.querySelectorAll<HTMLElement>('a.row')];
-  const next = rows[rows.indexOf(document.activeElement as HTMLElement) + step];
+  const at = rows.indexOf(document.activeElement as HTMLElement);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
+  const next = to === undefined ? undefined : rows[to];
   if (next !== undefined) {
     event.preventDefault();
     next.focus();
@@ -114,6 +112,8 @@ function List({ chosen }: { chosen: string }) {
   useEffect(() => {
     list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
   }, [chosen]);
+  // Tab stops at one row and goes on to what it says; there may be two hundred.
+  const entrance = shown.value.some((one) => one.id === chosen) ? chosen : shown.value[0]?.id;
   if (shown.value.length === 0) {
     return <p class="list-note">{isFilled.value ? 'There are none of these.' : 'Fetching them…'}</p>;
   }
@@ -121,14 +121,26 @@ function List({ chosen }: { chosen: string }) {
     <div class="list" ref={list} onKeyDown={onKey}>
       <ol>
         {shown.value.map((one) => (
-          <Row key={one.id} one={one} isChosen={one.id === chosen} />
+          <Row
+            key={one.id}
+            one={one}
+            isChosen={one.id === chosen}
+            isEntrance={one.id === entrance}
+          />
         ))}
       </ol>
     </div>
   );
 }
 
-function Row({ one, isChosen }: { one: Explanation; isChosen: boolean }) {
+interface RowProps {
+  one: Explanation;
+  isChosen: boolean;
+  /** Whether Tab stops here. */
+  isEntrance: boolean;
+}
+
+function Row({ one, isChosen, isEntrance }: RowProps) {
   const outcome = outcomeOf(one);
   const text = one.text?.trim();
   return (
@@ -138,6 +150,7 @@ function Row({ one, isChosen }: { one: Explanation; isChosen: boolean }) {
         href={addressOf('requests', one.id)}
         data-id={one.id}
         aria-current={isChosen ? 'true' : undefined}
+        tabIndex={isEntrance ? 0 : -1}
       >
         <OutcomeMark outcome={outcome} />
         <span class="row-place">

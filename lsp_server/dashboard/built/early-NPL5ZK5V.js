@@ -1,0 +1,1 @@
+var r="fimble.theme";function n(e){try{return e()}catch{return null}}function t(){let e=n(()=>localStorage.getItem(r));return e==="light"||e==="dark"?e:"system"}var o=t(),s=o==="system"?matchMedia("(prefers-color-scheme: dark)").matches:o==="dark";document.documentElement.dataset.theme=s?"dark":"light";

@@ -1,1 +1,0 @@
-var n="fimble.theme";function r(e){try{return e()}catch{return null}}function t(){let e=r(()=>localStorage.getItem(n));return e==="light"||e==="dark"?e:"system"}var o=t(),s=o==="system"?matchMedia("(prefers-color-scheme: dark)").matches:o==="dark";document.documentElement.dataset.theme=s?"dark":"light";
