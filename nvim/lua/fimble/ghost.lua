@@ -229,7 +229,10 @@ function M.attach(client, buf)
   sessions.all[buf] = session
   session.drawer.attach(session, client)
   follow(buf)
-  asking.request(session)
+  -- Neovim gets its own ghost text ready in the next round, and this is the one after that.
+  vim.schedule(vim.schedule_wrap(function()
+    asking.request(session)
+  end))
 end
 
 --- Stop that.
