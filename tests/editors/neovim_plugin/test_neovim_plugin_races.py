@@ -80,10 +80,12 @@ def test_ghost_text_of_a_file_that_is_gone_leaves_no_error(plugin: Plugin) -> No
 def test_what_neovim_draws_no_more_is_not_accepted(plugin: Plugin) -> None:
     if not plugin.neovim.lua("return vim.lsp.inline_completion ~= nil"):
         pytest.skip("this Neovim draws none")
-    plugin.type_area()
+    plugin.open()
+    plugin.neovim.keys("<Esc>:setlocal noexpandtab softtabstop=0<CR>")
+    plugin.type("return wid", plugin.AREA)
     plugin.neovim.lua("vim.lsp.inline_completion.enable(false, { bufnr = 0 })")
     assert plugin.ghost == ""
-    plugin.neovim.keys("<Esc>:setlocal noexpandtab softtabstop=0<CR>A<Tab>")
+    plugin.neovim.keys("<Tab>")
     plugin.wait_for_lines(f"return wid{TAB}")
 
 
