@@ -14,7 +14,7 @@ local TELL_AFTER_MS = 20
 local GONE_POLL_MS, NUM_POLLS_BEFORE_FORCE = 20, 100
 local MAX_NUM_RESTARTS, RESTARTS_WITHIN_S = 3, 60
 
--- Clients that are to be forgotten, by id: those that we stopped, and those that ended by themselves.
+-- Clients that are to be forgotten, by id, and whether we stopped them or they ended by themselves.
 local leaving = {} ---@type table<integer, 'stopped'|'ended'>
 local waiting = nil ---@type uv.uv_timer_t?
 local ends_s = {} ---@type number[]
