@@ -87,7 +87,7 @@ end
 ---@param buf integer
 local function begin_undo_step(buf)
   vim.bo[buf].undolevels = vim.bo[buf].undolevels
-  api.nvim_feedkeys(vim.keycode('<C-g>u'), 'ni', false)
+  api.nvim_feedkeys(vim.keycode('<Plug>(fimble-undo-step)'), 'mi', false)
 end
 
 --- Put the suggestion or its first part into the buffer.

@@ -138,8 +138,11 @@ function M.apply()
   end
 end
 
---- Define the names that users map keys to themselves.
+--- Define the names that users map keys to themselves, and the one that an acceptance presses.
 function M.define()
+  vim.keymap.set('i', '<Plug>(fimble-undo-step)', '<C-g>u')
+  -- Who accepts may leave insert mode at once, where those keys would undo the acceptance.
+  vim.keymap.set({ 'n', 'x', 's', 'o', 'c', 't' }, '<Plug>(fimble-undo-step)', '<Nop>')
   for name, action in pairs(M.actions) do
     vim.keymap.set('i', plug(name), call(action.code), { desc = M.description(name) })
   end

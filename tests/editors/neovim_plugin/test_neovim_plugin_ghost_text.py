@@ -45,6 +45,22 @@ def test_what_is_typed_after_an_acceptance_is_undone_without_it(plugin: Plugin, 
         plugin.neovim.keys("u")
 
 
+def test_a_mapping_may_accept_and_leave_insert_mode(plugin: Plugin) -> None:
+    plugin.neovim.lua(
+        """
+        vim.keymap.set('i', '<C-l>', function()
+          require('fimble').accept()
+          vim.cmd.stopinsert()
+        end)
+        """
+    )
+    plugin.type_area()
+    plugin.neovim.keys("<C-l>")
+    mode = "return vim.api.nvim_get_mode().mode"
+    plugin.until(lambda: plugin.neovim.lua(mode) == "n", "insert mode is left")
+    assert plugin.neovim.lines == [plugin.AREA]
+
+
 def test_text_behind_the_cursor_stays_in_sight(plugin: Plugin) -> None:
     plugin.open("print()\n")
     plugin.neovim.keys("<Esc>cc)<Esc>ireturn wid")
