@@ -47,6 +47,7 @@ def main() -> int:
         "neovim": neovim,
         "old-neovim": old_neovim,
         "emacs": emacs,
+        "helix": helix,
         "node": node,
         "vscode-extension": extension,
         "code-server": code_server,
@@ -106,6 +107,19 @@ def emacs_command(root: Path) -> list[str]:
         f"EMACSLOADPATH={os.pathsep.join(map(str, folders))}",
     ]
     return ["env", *variables, *loader(root), f"{root}/usr/bin/emacs-nox", f"--dump-file={dump}"]
+
+
+def helix() -> list[str]:
+    """Return the command of a Helix whose languages can have several servers, new in 23.05."""
+    if found := on_path("hx", (23, 5)):
+        return found
+    return from_debian("helix", ["hx"], helix_command, (23, 5))
+
+
+def helix_command(root: Path) -> list[str]:
+    """Return how to start the Helix that was unpacked to ``root``."""
+    runtime = f"HELIX_RUNTIME={root}/usr/lib/hx/runtime"
+    return ["env", runtime, *loader(root), f"{root}/usr/bin/hx"]
 
 
 def node() -> list[str]:

@@ -3,16 +3,18 @@
 --- It prepares for typing there, and shows the model what was yanked.
 
 local config = require('fimble.config')
+local switch = require('fimble.switch')
 
 local M = {}
 
 local REST_MS = 100
 local MAX_YANK_BYTES = 10000
 
+--- Return the client that may learn of a buffer: none where suggestions are switched off.
 ---@param buf integer
 ---@return vim.lsp.Client?
 local function client_of(buf)
-  return vim.lsp.get_clients({ name = 'fimble', bufnr = buf })[1]
+  return switch.is_on(buf) and vim.lsp.get_clients({ name = 'fimble', bufnr = buf })[1] or nil
 end
 
 local function tell_cursor()

@@ -1,5 +1,6 @@
 --- The language client: its configuration, its life, and requests that are fimble's own.
 
+local asking = require('fimble.asking')
 local config = require('fimble.config')
 local ghost = require('fimble.ghost')
 local server = require('fimble.server')
@@ -10,10 +11,12 @@ local M = {}
 local NAME = 'fimble'
 -- The server hears of a key long before it is asked, so that little is left to do then.
 local TELL_AFTER_MS = 20
-local GONE_POLL_MS = 20
+local GONE_POLL_MS, NUM_POLLS_BEFORE_FORCE = 20, 100
 local MAX_NUM_RESTARTS, RESTARTS_WITHIN_S = 3, 60
 
-local is_stopping = false
+-- Clients that are to be forgotten, by id, and whether we stopped them or they ended by themselves.
+local leaving = {} ---@type table<integer, 'stopped'|'ended'>
+local waiting = nil ---@type uv.uv_timer_t?
 local ends_s = {} ---@type number[]
 
 --- Decide whether a buffer is the server's business, and tell where its project begins.
@@ -41,34 +44,61 @@ end
 
 --- Start the server for the files that are open, and for those that will be.
 function M.start()
-  is_stopping = false
   vim.lsp.enable(NAME)
 end
 
---- Start once Neovim has forgotten the clients there were, for it would use them again.
+--- Return all clients, those that are only starting too.
+---@return vim.lsp.Client[]
+local function clients()
+  return vim.lsp.get_clients({ name = NAME, _uninitialized = true })
+end
+
+---@return vim.lsp.Client[]
+local function clients_that_leave()
+  return vim.tbl_filter(function(client)
+    return leaving[client.id] ~= nil
+  end, clients())
+end
+
+--- Start once Neovim has forgotten the clients that leave, for it would use them again.
+---
+--- A server that hangs does not end because it is asked to.
 local function start_when_gone()
-  local timer = assert(vim.uv.new_timer())
-  timer:start(
-    GONE_POLL_MS,
-    GONE_POLL_MS,
-    vim.schedule_wrap(function()
-      local is_gone = #vim.lsp.get_clients({ name = NAME, _uninitialized = true }) == 0
-      if is_gone and not timer:is_closing() then
-        timer:close()
-        M.start()
+  if waiting then
+    return
+  end
+  local timer, num_polls = assert(vim.uv.new_timer()), 0
+  waiting = timer
+  local poll = vim.schedule_wrap(function()
+    num_polls = num_polls + 1
+    if timer:is_closing() then
+      return
+    end
+    local those = clients_that_leave()
+    if #those == 0 then
+      timer:close()
+      waiting, leaving = nil, {}
+      M.start()
+    elseif num_polls % NUM_POLLS_BEFORE_FORCE == 0 then
+      for _, client in ipairs(those) do
+        client.rpc.terminate()
       end
-    end)
-  )
+    end
+  end)
+  timer:start(GONE_POLL_MS, GONE_POLL_MS, poll)
 end
 
 ---@param code integer
 ---@param signal integer
 ---@param client_id integer
 local function on_exit(code, signal, client_id)
-  if is_stopping or vim.v.exiting ~= vim.NIL then
+  -- Somebody may have stopped it by Neovim's own means; then it ends without a code.
+  local is_wanted = leaving[client_id] == 'stopped' or (code == 0 and signal == 0)
+  if is_wanted or vim.v.exiting ~= vim.NIL then
     status.ended(client_id)
     return
   end
+  leaving[client_id] = 'ended'
   status.ended(client_id, ('the server has ended: code %d, signal %d'):format(code, signal))
   local now_s = vim.uv.hrtime() / 1e9
   table.insert(ends_s, now_s)
@@ -105,7 +135,7 @@ function M.config()
       ['fimble/status'] = function(_, params, context)
         status.note(context.client_id, params)
         if params.state == 'ready' then
-          ghost.resume()
+          asking.resume()
         end
       end,
     },
@@ -115,7 +145,10 @@ end
 
 --- End the server and start it anew.
 function M.restart()
-  is_stopping, ends_s = true, {}
+  ends_s = {}
+  for _, client in ipairs(clients()) do
+    leaving[client.id] = 'stopped'
+  end
   vim.lsp.enable(NAME, false)
   start_when_gone()
 end
@@ -163,17 +196,14 @@ function M.follow()
   vim.api.nvim_create_autocmd('LspDetach', {
     group = group,
     callback = function(event)
-      local client = vim.lsp.get_client_by_id(event.data.client_id)
-      if client and client.name == NAME then
-        ghost.detach(event.buf)
-      end
+      ghost.detach(event.buf, event.data.client_id)
     end,
   })
   vim.api.nvim_create_autocmd('LspRequest', {
     group = group,
     callback = function(event)
       local data = event.data
-      ghost.note_request(data.client_id, data.request_id, data.request)
+      asking.note(data.client_id, data.request_id, data.request)
     end,
   })
 end

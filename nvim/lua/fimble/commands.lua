@@ -45,7 +45,13 @@ local function enable(value, scope)
     switch.set(value, scope)
   end
   local where = scope == 'buffer' and 'for this file' or scope and ('for ' .. scope) or ''
-  say(vim.trim(('suggestions are %s %s'):format(value and 'on' or 'off', where)))
+  local said = vim.trim(('suggestions are %s %s'):format(value and 'on' or 'off', where))
+  if value and not switch.is_on() then
+    said = said .. ', but off for all; see :Fimble enable'
+  elseif value and not switch.is_on(vim.api.nvim_get_current_buf()) then
+    said = said .. ', but off for this file'
+  end
+  say(said)
 end
 
 local function toggle(scope)

@@ -73,6 +73,16 @@ function M.set(options)
   given, resolved = options or {}, nil
 end
 
+local DRAWERS = { 'auto', 'builtin', 'own' }
+
+--- Whether `false` stands for none where something else is usual.
+---@param where string
+---@param name string
+---@return boolean
+local function may_be_false(where, name)
+  return where == 'keys.' or name == 'keys'
+end
+
 ---@param options table
 ---@param known table
 ---@param where string
@@ -83,7 +93,13 @@ local function check(options, known, where, problems)
     local is_free = default == nil and (name == 'cmd' or name == 'source')
     if default == nil and not is_free then
       table.insert(problems, ('there is no option %s%s'):format(where, name))
-    elseif default ~= nil and type(value) ~= type(default) and value ~= false then
+    elseif name == 'cmd' and type(value) ~= 'string' and type(value) ~= 'table' then
+      table.insert(problems, 'cmd has to be a string or a list')
+    elseif name == 'ghost_text' and not vim.list_contains(DRAWERS, value) then
+      table.insert(problems, 'ghost_text has to be one of ' .. table.concat(DRAWERS, ', '))
+    elseif default == nil or (value == false and may_be_false(where, name)) then
+      -- as it may be
+    elseif type(value) ~= type(default) then
       local wanted = type(default)
       table.insert(problems, ('%s%s has to be a %s'):format(where, name, wanted))
     end

@@ -117,6 +117,20 @@ local function check_client()
   end
 end
 
+--- Return what holds a key where somebody types; the page that tells it has no keys of its own.
+---@param name string
+---@return string?
+local function holder(name)
+  local found = client.get()
+  local buf = found and next(found.attached_buffers)
+  if not buf or not vim.api.nvim_buf_is_valid(buf) then
+    return keys.holder(name)
+  end
+  return vim.api.nvim_buf_call(buf, function()
+    return keys.holder(name)
+  end)
+end
+
 local function check_keys()
   health.start('fimble: keys')
   local chosen = config.get().keys
@@ -126,12 +140,12 @@ local function check_keys()
   end
   for name in vim.spairs(keys.actions) do
     local key = chosen[name]
-    local holder = key and keys.holder(name)
+    local taken_by = key and holder(name)
     if not key then
       health.info(('%s has no key'):format(name))
-    elseif holder then
+    elseif taken_by then
       health.warn(
-        ('%s, meant to %s, is taken by: %s'):format(key, keys.actions[name].description, holder),
+        ('%s, meant to %s, is taken by: %s'):format(key, keys.actions[name].description, taken_by),
         ('Choose another key, or map it to <Plug>(fimble-%s).'):format((name:gsub('_', '-')))
       )
     else

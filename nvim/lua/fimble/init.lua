@@ -104,7 +104,9 @@ function M.is_visible()
   return ghost.visible() ~= nil
 end
 
---- Return a few words for the status line, with its percent signs doubled. Costs a table look-up.
+--- Return a few words for the status line, with its percent signs doubled.
+---
+--- Costs a few looks into tables.
 ---@return string
 function M.statusline()
   return require('fimble.status').line()

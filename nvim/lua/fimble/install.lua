@@ -6,6 +6,8 @@ local window = require('fimble.window')
 
 local M = {}
 
+local is_running = false
+
 -- Newest first; all from 3.11 on will do.
 local PYTHONS = { 'python3.13', 'python3.12', 'python3.11', 'python3', 'python' }
 local IS_NEW_ENOUGH = 'import sys, venv; sys.exit(sys.version_info < (3, 11))'
@@ -92,6 +94,10 @@ end
 
 --- Make the environment, show how far it is, and start the server.
 function M.run()
+  if is_running then
+    vim.notify('fimble: an installation is under way', vim.log.levels.WARN)
+    return
+  end
   local steps, missing = M.steps()
   if not steps then
     vim.notify('fimble: ' .. missing, vim.log.levels.ERROR)
@@ -101,7 +107,9 @@ function M.run()
     'fimble: installing into ' .. server.environment(),
     'PyTorch is the large part; this takes minutes.',
   })
+  is_running = true
   run(steps, show, function(ok)
+    is_running = false
     if ok then
       show({ 'Installed. The first start fetches the model, some 500 MB.' })
       require('fimble.client').restart()

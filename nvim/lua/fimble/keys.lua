@@ -11,9 +11,9 @@ local M = {}
 ---@field keys string what is typed in its place
 
 -- The text changes in the order of the keys: an expression that only schedules the change would
--- come after keys that are already typed. Undo takes back an acceptance alone.
+-- come after keys that are already typed.
 local function call(code)
-  return ('<C-g>u<Cmd>lua require("fimble").%s<CR>'):format(code)
+  return ('<Cmd>lua require("fimble").%s<CR>'):format(code)
 end
 
 local function is_visible()
@@ -52,12 +52,24 @@ function M.description(name)
   return 'fimble: ' .. M.actions[name].description
 end
 
+--- Return what a key means in all buffers, whatever the current one makes of it.
+---@param key string
+---@return table<string, any>? mapping as of `maparg`
+local function global(key)
+  local raw = vim.keycode(key)
+  for _, mapping in ipairs(vim.api.nvim_get_keymap('i')) do
+    if mapping.lhsraw == raw or mapping.lhsrawalt == raw then
+      return mapping
+    end
+  end
+end
+
 --- Keep what a key did under a name of its own.
 ---@param name string
 ---@param key string
 local function keep(name, key)
-  local mapping = vim.fn.maparg(key, 'i', false, true)
-  if next(mapping) == nil or mapping.buffer == 1 then
+  local mapping = global(key)
+  if not mapping then
     vim.keymap.set('i', former(name), key)
     return
   end
@@ -100,10 +112,10 @@ end
 ---@param name string
 ---@param key string
 local function unset(name, key)
-  if vim.fn.maparg(key, 'i', false, true).desc == M.description(name) then
+  local ours, mapping = global(key), global(former(name))
+  if ours and ours.desc == M.description(name) then
     vim.keymap.del('i', key)
-    local mapping = vim.fn.maparg(former(name), 'i', false, true)
-    if mapping.rhs ~= key then
+    if mapping and vim.keycode(mapping.rhs or '') ~= vim.keycode(key) then
       mapping.lhs, mapping.lhsraw, mapping.lhsrawalt = key, vim.keycode(key), nil
       vim.fn.mapset('i', false, mapping)
     end
@@ -119,16 +131,18 @@ function M.apply()
   end
   given = {}
   for name, key in pairs(config.get().keys or {}) do
-    local is_free = name == 'accept' or next(vim.fn.maparg(key or '', 'i', false, true)) == nil
-    if key and M.actions[name] and is_free then
+    if key and M.actions[name] and (name == 'accept' or not global(key)) then
       set(name, key)
       given[name] = key
     end
   end
 end
 
---- Define the names that users map keys to themselves.
+--- Define the names that users map keys to themselves, and the one that an acceptance presses.
 function M.define()
+  vim.keymap.set('i', '<Plug>(fimble-undo-step)', '<C-g>u')
+  -- Who accepts may leave insert mode at once, where those keys would undo the acceptance.
+  vim.keymap.set({ 'n', 'x', 's', 'o', 'c', 't' }, '<Plug>(fimble-undo-step)', '<Nop>')
   for name, action in pairs(M.actions) do
     vim.keymap.set('i', plug(name), call(action.code), { desc = M.description(name) })
   end

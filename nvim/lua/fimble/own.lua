@@ -1,9 +1,16 @@
 --- Ghost text for Neovim 0.11, which has none: extmarks, drawn anew at each key.
 
+local asking = require('fimble.asking')
+local config = require('fimble.config')
+local sessions = require('fimble.session')
+local Suggestion = require('fimble.suggestion')
+
 local M = {}
 
 local space = vim.api.nvim_create_namespace('fimble')
 local MARK = 1
+-- Clients whose ghost text Neovim 0.12 must not draw as well.
+local silenced = setmetatable({}, { __mode = 'k' }) ---@type table<vim.lsp.Client, true>
 
 ---@param text string
 ---@param buf integer
@@ -19,20 +26,14 @@ end
 ---@param col integer
 function M.show(session, rest, row, col)
   local suggestion = session.suggestions[session.index]
-  local lines = vim.split(without_tabs(rest, session.buf), '\n', { plain = true })
-  local first, position = lines[1], 'inline'
-  if suggestion.tail ~= '' then
-    if #lines == 1 and vim.endswith(first, suggestion.tail) then
-      first = first:sub(1, #first - #suggestion.tail)
-    else
-      position = 'overlay'
-    end
-  end
+  local inserted = Suggestion.inserted(suggestion, rest)
+  local text = without_tabs(inserted or rest, session.buf)
+  local lines = vim.split(text, '\n', { plain = true })
   local below = {}
   for i = 2, #lines do
     table.insert(below, { { lines[i], 'FimbleGhost' } })
   end
-  local head = { { first, 'FimbleGhost' } }
+  local head = { { lines[1], 'FimbleGhost' } }
   if session.is_cycling then
     local count = (' (%d/%d)'):format(session.index, #session.suggestions)
     table.insert(below[#below] or head, { count, 'FimbleGhostMore' })
@@ -40,7 +41,7 @@ function M.show(session, rest, row, col)
   vim.api.nvim_buf_set_extmark(session.buf, space, row, col, {
     id = MARK,
     virt_text = head,
-    virt_text_pos = position,
+    virt_text_pos = inserted and 'inline' or 'overlay',
     virt_lines = below,
     hl_mode = 'combine',
   })
@@ -54,16 +55,46 @@ function M.hide(session)
   end
 end
 
---- Begin to ask for suggestions in a buffer.
+--- Show what has been answered.
 ---@param session fimble.Session
----@param _client vim.lsp.Client
----@param ghost table
-function M.attach(session, _client, ghost)
-  session.timer = session.timer or assert(vim.uv.new_timer())
-  session.on_rest = session.on_rest
-    or vim.schedule_wrap(function()
-      ghost.request(session)
-    end)
+---@param row integer
+---@param col integer
+---@return boolean whether it is on the screen
+function M.offer(session, row, col)
+  local rest = Suggestion.rest(session.suggestions[session.index], session.buf, row, col)
+  if rest then
+    M.show(session, rest, row, col)
+  end
+  return rest ~= nil
+end
+
+--- Nobody else takes it away.
+---@return boolean
+function M.is_drawn()
+  return true
+end
+
+--- Let Neovim draw the ghost text of a client again.
+---@param client vim.lsp.Client
+function M.unsilence(client)
+  if silenced[client] then
+    silenced[client] = nil
+    vim.lsp.inline_completion.enable(true, { client_id = client.id })
+  end
+end
+
+--- Begin to show suggestions in a buffer.
+---@param session fimble.Session
+---@param client vim.lsp.Client
+function M.attach(session, client)
+  session.timer = assert(vim.uv.new_timer())
+  session.on_rest = vim.schedule_wrap(function()
+    asking.request(session)
+  end)
+  if vim.lsp.inline_completion and not silenced[client] then
+    silenced[client] = true
+    vim.lsp.inline_completion.enable(false, { client_id = client.id })
+  end
 end
 
 --- Stop that.
@@ -76,11 +107,21 @@ function M.detach(session)
   end
 end
 
---- Ask when no key follows for a moment.
+--- Ask at once.
 ---@param session fimble.Session
----@param debounce_ms integer
-function M.moved(session, debounce_ms)
-  session.timer:start(debounce_ms, 0, session.on_rest)
+---@param client vim.lsp.Client
+function M.ask(session, client)
+  asking.send(session, client)
+end
+
+--- Draw what still fits where the cursor is now, and ask when no key follows for a moment.
+---@param session fimble.Session
+---@param rest? string
+function M.moved(session, rest)
+  if rest then
+    M.show(session, rest, sessions.cursor())
+  end
+  session.timer:start(config.get().debounce_ms, 0, session.on_rest)
 end
 
 --- Ask no more until the next key.

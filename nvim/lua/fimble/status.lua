@@ -11,19 +11,21 @@ local by_client = {} ---@type table<integer, fimble.Status>
 ---@type fimble.Status
 local general = { state = 'starting', message = 'no server has been started' }
 local is_thinking = false
-local is_paused = false
 local is_on_statusline = false
 local last_text = ''
 
-local function redraw()
-  local text = M.text()
-  if text == last_text then
-    return
-  end
-  last_text = text
+--- Tell everybody who shows the state that it is another now.
+function M.changed()
+  last_text = M.text()
   vim.api.nvim_exec_autocmds('User', { pattern = 'FimbleStatus', modeline = false })
   if is_on_statusline then
     vim.cmd.redrawstatus({ bang = true })
+  end
+end
+
+local function redraw()
+  if M.text() ~= last_text then
+    M.changed()
   end
 end
 
@@ -66,13 +68,6 @@ function M.pending(is_pending)
   redraw()
 end
 
---- Note whether suggestions are switched off.
----@param value boolean
-function M.paused(value)
-  is_paused = value
-  redraw()
-end
-
 --- Return the state that matters most, of all clients.
 ---@return fimble.Status
 function M.current()
@@ -95,11 +90,11 @@ function M.sentence()
   return ('%s: %s'):format(status.state, status.message)
 end
 
---- Return a few words for a status line.
+--- Return a few words for the status line of the current buffer.
 ---@return string
 function M.text()
   local status = M.current()
-  if is_paused then
+  if not require('fimble.switch').is_on(vim.api.nvim_get_current_buf()) then
     return 'fimble off'
   elseif status.state == 'ready' then
     return is_thinking and 'fimble …' or 'fimble'

@@ -81,6 +81,19 @@ function M.rest(suggestion, buf, row, col)
   return rest ~= suggestion.tail and rest ~= '' and rest or nil
 end
 
+--- Return what is inserted at the cursor, if all that it replaces comes back behind that.
+---@param suggestion fimble.Suggestion
+---@param rest string
+---@return string? nil if something of what stands behind the cursor is really replaced
+function M.inserted(suggestion, rest)
+  local tail = suggestion.tail
+  if tail == '' then
+    return rest
+  elseif not rest:find('\n', 1, true) and vim.endswith(rest, tail) then
+    return rest:sub(1, #rest - #tail)
+  end
+end
+
 --- Move what begins a suggestion over line ends that were accepted before the cursor.
 ---@param suggestion fimble.Suggestion
 ---@param rest string what is left of it

@@ -27,13 +27,13 @@ end
 function M.set(value, scope)
   if scope == nil then
     is_on = value
-    status.paused(not value)
   elseif type(scope) == 'number' then
     vim.b[scope].fimble = value
   else
     off_filetypes[scope] = not value or nil
   end
   require('fimble.ghost').refresh()
+  status.changed()
 end
 
 return M

@@ -27,13 +27,53 @@ class Plugin:
 
     def open(self, text: str = "\n", name: str = "shapes.py") -> None:
         self.neovim.open(name, text)
+        # Whatever it was sent before is in the record once it answers.
+        self.lua_client("client:request_sync('testing/nothing', {}, 10000)")
         self._record.write_text("")
+
+    def type(self, typed: str, offer: str) -> None:
+        """Begin an offer in insert mode and wait for the rest of it."""
+        self.neovim.keys(f"<Esc>i{typed}")
+        self.wait_for_ghost(offer.removeprefix(typed))
+
+    def type_area(self) -> None:
+        """Open a file and begin its only line, which two offers continue."""
+        self.open()
+        self.type("return wid", self.AREA)
+
+    def type_area_again(self) -> None:
+        """Begin the line anew, in the file as it is."""
+        self.neovim.keys("<Esc>ccreturn wid")
+        self.wait_for_ghost("th * height")
+
+    def health(self) -> str:
+        """What ``:checkhealth fimble`` says."""
+        self.neovim.lua("vim.cmd('checkhealth fimble')")
+        text = "\n".join(self.neovim.lines)
+        self.neovim.keys("<Esc>:bwipeout!<CR>")
+        return text
+
+    @property
+    def errors(self) -> str:
+        """The last error message of Neovim's; empty if there was none since it was taken."""
+        text: str = self.neovim.lua("local text = vim.v.errmsg; vim.v.errmsg = ''; return text")
+        return text
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """All that the server got since the file was opened."""
+        return [json.loads(line) for line in self._record.read_text().splitlines()]
 
     def received(self, method: str) -> list[Any]:
         """The parameters of the messages of this kind since the file was opened."""
-        lines = self._record.read_text().splitlines()
-        messages = [json.loads(line) for line in lines]
-        return [found["params"] for found in messages if found.get("method") == method]
+        return [found["params"] for found in self.messages if found.get("method") == method]
+
+    def wait_ms(self, duration_ms: int) -> None:
+        """Let this time go by in Neovim, for whatever it might do by then."""
+        self.neovim.lua(
+            "Waited = false; vim.defer_fn(function() Waited = true end, ...)", duration_ms
+        )
+        self.until(lambda: self.neovim.lua("return Waited"), "the time is over")
 
     def wait_for(self, method: str) -> Any:
         return self.until(lambda: self.received(method), f"the server gets {method}")[-1]

@@ -45,6 +45,7 @@ class Server:
     def __init__(self, record: Path, offers: list[str], delay_s: float) -> None:
         self._record, self._offers, self._delay_s = record, offers, delay_s
         self._texts: dict[str, list[str]] = {}
+        self._line_end = "\n"
         self._writing = threading.Lock()
         self._num_requests, self._refuses = 0, False
 
@@ -75,12 +76,14 @@ class Server:
         }
 
     def textDocument_didOpen(self, params: dict[str, Any]) -> None:
-        document = params["textDocument"]
-        self._texts[document["uri"]] = document["text"].split("\n")
+        self._take(params["textDocument"]["uri"], params["textDocument"]["text"])
 
     def textDocument_didChange(self, params: dict[str, Any]) -> None:
-        text = params["contentChanges"][-1]["text"]
-        self._texts[params["textDocument"]["uri"]] = text.split("\n")
+        self._take(params["textDocument"]["uri"], params["contentChanges"][-1]["text"])
+
+    def _take(self, uri: str, text: str) -> None:
+        self._line_end = "\r\n" if "\r\n" in text else "\n"
+        self._texts[uri] = text.split(self._line_end)
 
     def textDocument_inlineCompletion(self, params: dict[str, Any]) -> dict[str, Any]:
         position = params["position"]
@@ -101,7 +104,7 @@ class Server:
                     "arguments": [f"r{self._num_requests}"],
                 },
             }
-            for offer in self._offers
+            for offer in (text.replace("\n", self._line_end) for text in self._offers)
             if typed and offer.startswith(typed) and offer != typed
         ]
         return {"items": items}
@@ -120,6 +123,10 @@ class Server:
     def testing_refuse(self, params: dict[str, Any]) -> None:
         """Give up the next request, as fimble's proxy does when it loses the daemon."""
         self._refuses = True
+
+    def testing_hang(self, params: dict[str, Any]) -> None:
+        """Read and answer nothing any more."""
+        threading.Event().wait()
 
     def testing_end(self, params: dict[str, Any]) -> None:
         os._exit(3)

@@ -14,9 +14,7 @@ Plugin = Any
 @pytest.mark.usefixtures("switched_on_again")
 @pytest.mark.parametrize("off", ["toggle", "disable", "disable buffer", "disable python"])
 def test_switched_off_it_asks_nothing_and_switched_on_it_goes_on(plugin: Plugin, off: str) -> None:
-    plugin.open()
-    plugin.neovim.keys("ireturn wid")
-    plugin.wait_for_ghost("th * height")
+    plugin.type_area()
     plugin.neovim.keys(f"<C-o>:Fimble {off}<CR>")
     plugin.wait_for_ghost("")
     num_asked = len(plugin.received("textDocument/inlineCompletion"))
@@ -27,6 +25,34 @@ def test_switched_off_it_asks_nothing_and_switched_on_it_goes_on(plugin: Plugin,
     plugin.wait_for_ghost("* height")
     asked = plugin.received("textDocument/inlineCompletion")[num_asked:]
     assert {found["position"]["character"] for found in asked} <= {12, 13}
+
+
+@pytest.mark.usefixtures("switched_on_again")
+def test_enabling_a_file_while_all_are_off_says_that_it_stays_off(plugin: Plugin) -> None:
+    plugin.open()
+    plugin.neovim.keys("<Esc>:Fimble disable<CR>:Fimble toggle buffer<CR>")
+    said = plugin.until(lambda: plugin.neovim.notes[-1:], "it is said")
+    plugin.until(lambda: "but off for all" in plugin.neovim.notes[-1], f"not only {said}")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("{ ghost_text = 'mine' }", "ghost_text has to be one of auto, builtin, own"),
+        ("{ debounce_ms = false }", "debounce_ms has to be a number"),
+        ("{ cmd = 3 }", "cmd has to be a string or a list"),
+        ("{ keys = { acept = '<C-l>' } }", "there is no option keys.acept"),
+        ("{ keys = false }", None),
+    ],
+)
+def test_health_names_options_that_cannot_be_meant(
+    plugin: Plugin, options: str, problem: str | None
+) -> None:
+    found = plugin.neovim.lua(
+        f"local config = require('fimble.config'); config.set({options})"
+        "local found = config.problems(); config.set(); return found"
+    )
+    assert found == ([problem] if problem else [])
 
 
 def test_why_opens_a_window_that_q_closes(plugin: Plugin) -> None:
@@ -61,9 +87,8 @@ def test_health_names_versions_the_model_the_client_and_plugins_that_clash(
     plugin: Plugin,
 ) -> None:
     plugin.open()
-    plugin.neovim.lua("vim.g.loaded_copilot = 1; vim.cmd('checkhealth fimble')")
-    text = "\n".join(plugin.neovim.lines)
-    plugin.neovim.keys("<Esc>:bwipeout!<CR>")
+    plugin.neovim.lua("vim.g.loaded_copilot = 1")
+    text = plugin.health()
     plugin.neovim.lua("vim.g.loaded_copilot = nil")
     for part in (
         f"Neovim {plugin.neovim.lua('return tostring(vim.version())')}",
@@ -79,9 +104,7 @@ def test_health_names_versions_the_model_the_client_and_plugins_that_clash(
 def test_health_finds_the_key_that_another_plugin_took(plugin: Plugin) -> None:
     plugin.open()
     plugin.neovim.lua("vim.keymap.set('i', '<Tab>', 'x', { desc = 'of another plugin' })")
-    plugin.neovim.lua("vim.cmd('checkhealth fimble')")
-    text = "\n".join(plugin.neovim.lines)
-    plugin.neovim.keys("<Esc>:bwipeout!<CR>")
+    text = plugin.health()
     plugin.neovim.lua("vim.keymap.del('i', '<Tab>'); require('fimble.keys').apply()")
     assert "<Tab>, meant to accept the suggestion, is taken by: of another plugin" in text
 
@@ -164,8 +187,7 @@ def test_restart_starts_another_server_that_knows_the_text(plugin: Plugin) -> No
     opened = plugin.wait_for("textDocument/didOpen")
     assert opened["textDocument"]["text"] == "unsaved\n"
     plugin.until(plugin.neovim.is_attached, "it is attached")
-    plugin.neovim.keys("<Esc>ccreturn wid")
-    plugin.wait_for_ghost("th * height")
+    plugin.type_area_again()
 
 
 def test_the_tags_of_the_help_file_are_those_that_neovim_makes(

@@ -36,8 +36,7 @@ def test_tab_falls_back_to_the_mapping_that_was_there(plugin: Plugin, mapping: s
     try:
         plugin.neovim.keys("ix<Tab>")
         plugin.wait_for_lines("xformer")
-        plugin.neovim.keys("<Esc>ccreturn wid")
-        plugin.wait_for_ghost("th * height")
+        plugin.type_area_again()
         plugin.neovim.keys("<Tab>")
         plugin.wait_for_lines(plugin.AREA)
     finally:
@@ -53,3 +52,44 @@ def test_a_key_that_has_another_meaning_already_keeps_it(plugin: Plugin) -> None
         plugin.until(lambda: plugin.neovim.lua("return Pressed") == ["<C-]>"], "it is called")
     finally:
         plugin.neovim.lua("require('fimble').setup()")
+
+
+def test_the_mapping_of_a_single_file_does_not_cost_that_of_all_files(plugin: Plugin) -> None:
+    plugin.open()
+    plugin.neovim.lua(
+        """
+        vim.keymap.del('i', '<Tab>')
+        vim.keymap.set('i', '<Tab>', 'of all')
+        vim.keymap.set('i', '<Tab>', 'of this file', { buffer = true })
+        require('fimble.keys').apply()
+        vim.keymap.del('i', '<Tab>', { buffer = true })
+        """
+    )
+    try:
+        plugin.neovim.keys("i<Tab>")
+        plugin.wait_for_lines("of all")
+    finally:
+        plugin.neovim.keys("<Esc>")
+        plugin.neovim.lua("vim.keymap.del('i', '<Tab>'); require('fimble.keys').apply()")
+
+
+def test_all_keys_are_kept_however_often_options_are_set(plugin: Plugin) -> None:
+    holders = """
+    local holders, keys = {}, require('fimble.keys')
+    for name in vim.spairs(keys.actions) do
+      table.insert(holders, keys.holder(name))
+    end
+    return holders
+    """
+    for _ in range(3):
+        plugin.neovim.lua("require('fimble').setup()")
+    assert plugin.neovim.lua(holders) == []
+
+
+def test_health_finds_the_key_that_one_file_maps_itself(plugin: Plugin) -> None:
+    plugin.open()
+    plugin.neovim.lua("vim.keymap.set('i', '<Tab>', 'x', { buffer = true, desc = 'of the file' })")
+    try:
+        assert "<Tab>, meant to accept the suggestion, is taken by: of the file" in plugin.health()
+    finally:
+        plugin.neovim.lua("vim.keymap.del('i', '<Tab>', { buffer = true })")

@@ -25,10 +25,21 @@ def test_the_status_line_says_what_the_server_does(plugin: Plugin) -> None:
 
 
 @pytest.mark.usefixtures("switched_on_again")
-def test_the_status_line_says_that_it_is_switched_off(plugin: Plugin) -> None:
+@pytest.mark.parametrize("scope", ["", " buffer", " python"])
+def test_the_status_line_says_that_it_is_switched_off(plugin: Plugin, scope: str) -> None:
     plugin.open()
-    plugin.neovim.keys("<Esc>:Fimble disable<CR>")
+    plugin.neovim.keys(f"<Esc>:Fimble disable{scope}<CR>")
     plugin.wait_for_status("fimble off")
+    plugin.neovim.keys(f":Fimble enable{scope}<CR>")
+    plugin.wait_for_status("fimble")
+
+
+@pytest.mark.usefixtures("switched_on_again")
+def test_nothing_is_told_while_it_is_switched_off(plugin: Plugin) -> None:
+    plugin.open("alpha\nbeta\n")
+    plugin.neovim.keys("<Esc>:Fimble disable<CR>ggyy:Fimble enable<CR>jyy")
+    assert plugin.wait_for("fimble/didCopy") == {"text": "beta"}
+    assert plugin.received("fimble/didCopy") == [{"text": "beta"}]
 
 
 def test_the_status_line_says_when_it_thinks(late: Plugin) -> None:
@@ -72,3 +83,32 @@ def test_a_server_that_ended_is_started_again(plugin: Plugin) -> None:
     plugin.until(plugin.neovim.is_attached, "it is attached")
     plugin.neovim.keys("ireturn wid")
     plugin.wait_for_ghost("th * height")
+
+
+def test_ghost_text_is_back_without_a_key_after_the_server_ended(plugin: Plugin) -> None:
+    plugin.type_area()
+    plugin.lua_client("client:notify('testing/end', {})")
+    plugin.until(lambda: plugin.received("initialize"), "another server is asked")
+    plugin.wait_for_ghost("th * height")
+    plugin.neovim.keys("<Tab>")
+    plugin.wait_for_lines(plugin.AREA)
+
+
+def test_a_server_that_hangs_is_restarted(plugin: Plugin) -> None:
+    plugin.open()
+    plugin.lua_client("client:notify('testing/hang', {})")
+    plugin.neovim.keys("<Esc>:Fimble restart<CR>")
+    plugin.until(lambda: plugin.received("initialize"), "another server is asked")
+    plugin.until(plugin.neovim.is_attached, "it is attached")
+    plugin.type_area_again()
+
+
+def test_a_server_that_the_user_stopped_stays_stopped_until_a_restart(plugin: Plugin) -> None:
+    plugin.open()
+    plugin.lua_client("client:stop()")
+    message = "return require('fimble').status().message"
+    plugin.until(lambda: plugin.neovim.lua(message) == "no server is running", "it has ended")
+    plugin.neovim.keys("<Esc>:Fimble restart<CR>")
+    plugin.until(plugin.neovim.is_attached, "another is attached")
+    assert len(plugin.received("initialize")) == 1
+    plugin.type_area_again()
