@@ -29,6 +29,8 @@ export interface FimbleApi {
   readonly state: State;
   /** The version of the server that was started last. */
   readonly serverVersion: string | undefined;
+  /** The folder of the environment that was made for the server; empty if there is none. */
+  readonly ownEnvironment: string;
   /** Requests for ghost text that were sent and are not answered. */
   readonly numRequests: number;
   readonly onDidChangeState: vscode.Event<State>;
@@ -93,7 +95,7 @@ export function activate(context: vscode.ExtensionContext): FimbleApi {
   );
   // Not awaited: VS Code waits for nothing of this.
   void running.start();
-  return apiOf({ running, bar, requests, feedback, why });
+  return apiOf({ running, own, bar, requests, feedback, why });
 }
 
 export async function deactivate(): Promise<void> {
@@ -102,19 +104,23 @@ export async function deactivate(): Promise<void> {
 
 interface Visible {
   readonly running: Supervisor;
+  readonly own: OwnEnvironment;
   readonly bar: StatusBar;
   readonly requests: Requests;
   readonly feedback: Feedback;
   readonly why: FimbleApi['why'];
 }
 
-function apiOf({ running, bar, requests, feedback, why }: Visible): FimbleApi {
+function apiOf({ running, own, bar, requests, feedback, why }: Visible): FimbleApi {
   return {
     get state() {
       return bar.state;
     },
     get serverVersion() {
       return running.serverVersion;
+    },
+    get ownEnvironment() {
+      return own.folder;
     },
     get numRequests() {
       return requests.numUnderWay;
