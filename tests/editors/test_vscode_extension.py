@@ -79,11 +79,17 @@ def test_every_test_inside_the_extension_host_passes(host_report: dict[str, Any]
         for test in host_report["failures"]
     ]
     assert not failures, "\n".join(failures)
-    assert host_report["stats"]["passes"] >= 17
+    assert host_report["stats"]["passes"] >= 26
 
 
-def test_no_error_popped_up_meanwhile_though_servers_died(host_report: dict[str, Any]) -> None:
-    assert not [note for note in host_report["notifications"] if note["isError"]]
+def test_no_error_popped_up_but_of_the_installation_that_failed(
+    host_report: dict[str, Any],
+) -> None:
+    # Servers died and hung, too. This one was asked for by the person who reads it.
+    ours = [note for note in host_report["notifications"] if "fimble" in note["source"]]
+    errors = [note["text"] for note in ours if note["isError"]]
+    assert len(errors) == 1, errors
+    assert errors[0].startswith("The server could not be installed: installing failed")
 
 
 @pytest.fixture(scope="module")
