@@ -6,6 +6,7 @@ is read, in ``vscode-extension/browser``.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -25,7 +26,17 @@ from benchmarks.vscode_workbench import (
 )
 
 AREA = "def area(width, height):\n    \n\n\nprint(area(width=2, height=3))\n"
-
+CAREFUL = {
+    "security.workspace.trust.enabled": True,
+    "security.workspace.trust.startupPrompt": "never",
+    "security.workspace.trust.banner": "never",
+}
+# Each would end in an error or in no ghost text if it counted.
+MALICIOUS = {
+    "fimble.server.command": ["/no/such/program"],
+    "fimble.model.name": "/no/such/model",
+    "fimble.completion.max_new_tokens": 1,
+}
 
 STAND_IN = """
 import os, sys
@@ -94,11 +105,16 @@ def test_no_error_popped_up_but_of_the_installation_that_failed(
 
 @pytest.fixture(scope="module")
 def seen(vscode: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a person saw who installed the package, typed, and pressed Tab."""
+    """What a person saw who installed the package, opened a folder, typed, and pressed Tab.
+
+    The folder is one that nobody has said to trust, and its settings are after the machine.
+    """
     home = tmp_path_factory.mktemp("g")
     package = package_extension(home)
-    code = VSCode(home, PATIENT)
+    code = VSCode(home, {**PATIENT, **CAREFUL})
     (code.workspace / "shapes.py").write_text(AREA)
+    (code.workspace / ".vscode").mkdir()
+    (code.workspace / ".vscode/settings.json").write_text(json.dumps(MALICIOUS))
     code.install(package)
     with code.serve() as address:
         url = f"http://{address}/?folder={code.workspace}"
@@ -112,6 +128,10 @@ def test_ghost_text_is_on_the_screen_behind_what_was_typed(seen: dict[str, Any])
     assert seen["ghost"] == "th * height"
     assert seen["drawn"] == "    return width * height"
     assert seen["screenshots"] == ["accepted.png", "ghost.png"]
+
+
+def test_the_folder_that_nobody_trusts_was_open_in_restricted_mode(seen: dict[str, Any]) -> None:
+    assert seen["isRestricted"]
 
 
 def test_tab_takes_it_into_the_file(seen: dict[str, Any]) -> None:

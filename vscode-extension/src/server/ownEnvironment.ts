@@ -65,7 +65,7 @@ export class OwnEnvironment {
     const settings = installSettings();
     return {
       maker: await maker(settings.python),
-      requirement: settings.requirement || (await this.shippedWheel()),
+      requirement: settings.requirement || (await this.shipped()),
       folder: await this.newFolder(),
       settings,
       platform: process.platform,
@@ -107,15 +107,22 @@ export class OwnEnvironment {
     }
   }
 
-  /** Returns the wheel that was packed with this extension, which fits its version. */
-  private async shippedWheel(): Promise<string> {
-    const folder = vscode.Uri.joinPath(this.context.extensionUri, 'server').fsPath;
-    const files = await readdir(folder).catch(() => []);
-    const wheel = files.find((file) => file.endsWith('.whl'));
+  /** Returns the name of the wheel that was packed with this extension, which fits its version. */
+  async shippedWheel(): Promise<string | undefined> {
+    const files = await readdir(this.wheels).catch(() => []);
+    return files.find((file) => file.endsWith('.whl'));
+  }
+
+  private async shipped(): Promise<string> {
+    const wheel = await this.shippedWheel();
     if (wheel === undefined) {
       throw new InstallationError('this build of the extension holds no server; set fimble.install.requirement');
     }
-    return path.join(folder, wheel);
+    return path.join(this.wheels, wheel);
+  }
+
+  private get wheels(): string {
+    return vscode.Uri.joinPath(this.context.extensionUri, 'server').fsPath;
   }
 
   /** Environments cannot be moved, so a new one has a new place. */

@@ -23,6 +23,8 @@ export interface Surroundings {
   ownFolder(): string;
   isSparing(): boolean;
   onProcess(process: Process): void;
+  /** A server was found, and is about to be started. */
+  onFound(server: Server): void;
   onStatus(status: ServerStatus): void;
   onMessage(message: ShowMessageParams): void;
 }
@@ -72,6 +74,7 @@ export class Supervisor {
       this.around.onProcess({ kind: 'missing', problems: found.problems });
       return;
     }
+    this.around.onFound(found);
     await this.launch(found, generation);
   }
 
