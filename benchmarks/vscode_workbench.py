@@ -184,7 +184,7 @@ class VSCode:
                 ["extensionTestsPath", f"vscode-remote://{address}{tests}"],
             ]
             query = f"workspace={self.two_folders}&payload={quote(json.dumps(payload))}"
-            seen = self.drive("host_tests.mjs", f"http://{address}/?{query}", {})
+            seen = self.drive("host_tests.mjs", f"http://{address}/?{query}", {}, timeout_s=250)
         if not report.exists():
             raise RuntimeError(f"the tests wrote no report: {seen}; the logs:\n{self.log}")
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

@@ -90,17 +90,20 @@ def test_every_test_inside_the_extension_host_passes(host_report: dict[str, Any]
         for test in host_report["failures"]
     ]
     assert not failures, "\n".join(failures)
-    assert host_report["stats"]["passes"] >= 26
+    assert host_report["stats"]["passes"] >= 29
 
 
-def test_no_error_popped_up_but_of_the_installation_that_failed(
+def test_no_error_popped_up_but_of_the_installations_that_failed(
     host_report: dict[str, Any],
 ) -> None:
-    # Servers died and hung, too. This one was asked for by the person who reads it.
+    # Servers died and hung, too. These were asked for by the person who reads them.
     ours = [note for note in host_report["notifications"] if "fimble" in note["source"]]
     errors = [note["text"] for note in ours if note["isError"]]
-    assert len(errors) == 1, errors
-    assert errors[0].startswith("The server could not be installed: installing failed")
+    reasons = [error.removeprefix("The server could not be installed: ") for error in errors]
+    assert sorted(reason.partition(":")[0] for reason in reasons) == [
+        "fimble.install.python",
+        "installing failed",
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,24 @@ export function defineServers(): void {
       assert.deepStrictEqual(await environments(), there, 'nothing half made is left');
       await until('the former one goes on', () => api.state === 'ready');
     });
+
+    it('is not installed where there is no Python, but the steps to get one are opened', async () => {
+      assert.ok(!tabs().includes('Welcome'));
+      await setting('install.python', '/no/such/python');
+      try {
+        await vscode.commands.executeCommand('fimble.installServer');
+        // VS Code shows the steps of every extension in the tab that is called so.
+        await until('the steps are in view', () => tabs().includes('Welcome'));
+      } finally {
+        await setting('install.python', undefined);
+        await vscode.commands.executeCommand('workbench.action.closeActiveEditor');
+      }
+    });
   });
+}
+
+function tabs(): string[] {
+  return vscode.window.tabGroups.all.flatMap((group) => group.tabs.map((tab) => tab.label));
 }
 
 async function installTwiceAtOnce(): Promise<void> {

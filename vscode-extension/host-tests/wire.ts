@@ -40,5 +40,22 @@ export function defineWire(): void {
       await sleep(300);
       assert.strictEqual(await messages('fimble/didMoveCursor'), before);
     });
+
+    it('is one request for a word, and no wish for healing, while the battery is saved', async () => {
+      const request = '"method":"textDocument/inlineCompletion"';
+      await setting('batterySaver', 'on');
+      try {
+        await until('the server is told', () => messages('"patching":"identifiers"'));
+        const editor = await open('saving.py', AREA);
+        putCursor(editor, 1, 4);
+        const before = await messages(request);
+        await type('return', 60);
+        assert.strictEqual(await messages(request), before, 'nothing while keys are pressed');
+        await until('it is asked', async () => (await messages(request)) > before);
+        assert.strictEqual(await messages(request), before + 1);
+      } finally {
+        await setting('batterySaver', undefined);
+      }
+    });
   });
 }

@@ -39,6 +39,8 @@ export class Supervisor {
   private timer: NodeJS.Timeout | undefined;
   /** Counts starts; what belongs to an earlier one is out of date. */
   private generation = 0;
+  /** The start that still looks for a server. */
+  private searching = 0;
   private readonly backoff = new Backoff();
 
   constructor(private readonly around: Surroundings) {}
@@ -66,10 +68,12 @@ export class Supervisor {
       return; // somebody else began anew while the old one ended
     }
     this.around.onProcess({ kind: 'starting' });
+    this.searching = generation;
     const found = await this.find();
     if (generation !== this.generation) {
       return;
     }
+    this.searching = 0;
     if (isMissing(found)) {
       this.around.onProcess({ kind: 'missing', problems: found.problems });
       return;
@@ -84,6 +88,9 @@ export class Supervisor {
 
   /** Sends the settings as they are now; a new process is needed for some changes. */
   async settingsChanged(): Promise<void> {
+    if (this.searching === this.generation) {
+      return; // what is found will be started with them
+    }
     const settings = this.currentSettings();
     const needsProcess =
       JSON.stringify(settings.variables) !== JSON.stringify(this.sent.variables) ||
