@@ -6,6 +6,7 @@ is read, in ``vscode-extension/browser``.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -25,7 +26,17 @@ from benchmarks.vscode_workbench import (
 )
 
 AREA = "def area(width, height):\n    \n\n\nprint(area(width=2, height=3))\n"
-
+CAREFUL = {
+    "security.workspace.trust.enabled": True,
+    "security.workspace.trust.startupPrompt": "never",
+    "security.workspace.trust.banner": "never",
+}
+# Each would end in an error or in no ghost text if it counted.
+MALICIOUS = {
+    "fimble.server.command": ["/no/such/program"],
+    "fimble.model.name": "/no/such/model",
+    "fimble.completion.max_new_tokens": 1,
+}
 
 STAND_IN = """
 import os, sys
@@ -79,20 +90,34 @@ def test_every_test_inside_the_extension_host_passes(host_report: dict[str, Any]
         for test in host_report["failures"]
     ]
     assert not failures, "\n".join(failures)
-    assert host_report["stats"]["passes"] >= 17
+    assert host_report["stats"]["passes"] >= 29
 
 
-def test_no_error_popped_up_meanwhile_though_servers_died(host_report: dict[str, Any]) -> None:
-    assert not [note for note in host_report["notifications"] if note["isError"]]
+def test_no_error_popped_up_but_of_the_installations_that_failed(
+    host_report: dict[str, Any],
+) -> None:
+    # Servers died and hung, too. These were asked for by the person who reads them.
+    ours = [note for note in host_report["notifications"] if "fimble" in note["source"]]
+    errors = [note["text"] for note in ours if note["isError"]]
+    reasons = [error.removeprefix("The server could not be installed: ") for error in errors]
+    assert sorted(reason.partition(":")[0] for reason in reasons) == [
+        "fimble.install.python",
+        "installing failed",
+    ]
 
 
 @pytest.fixture(scope="module")
 def seen(vscode: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a person saw who installed the package, typed, and pressed Tab."""
+    """What a person saw who installed the package, opened a folder, typed, and pressed Tab.
+
+    The folder is one that nobody has said to trust, and its settings are after the machine.
+    """
     home = tmp_path_factory.mktemp("g")
     package = package_extension(home)
-    code = VSCode(home, PATIENT)
+    code = VSCode(home, {**PATIENT, **CAREFUL})
     (code.workspace / "shapes.py").write_text(AREA)
+    (code.workspace / ".vscode").mkdir()
+    (code.workspace / ".vscode/settings.json").write_text(json.dumps(MALICIOUS))
     code.install(package)
     with code.serve() as address:
         url = f"http://{address}/?folder={code.workspace}"
@@ -106,6 +131,10 @@ def test_ghost_text_is_on_the_screen_behind_what_was_typed(seen: dict[str, Any])
     assert seen["ghost"] == "th * height"
     assert seen["drawn"] == "    return width * height"
     assert seen["screenshots"] == ["accepted.png", "ghost.png"]
+
+
+def test_the_folder_that_nobody_trusts_was_open_in_restricted_mode(seen: dict[str, Any]) -> None:
+    assert seen["isRestricted"]
 
 
 def test_tab_takes_it_into_the_file(seen: dict[str, Any]) -> None:

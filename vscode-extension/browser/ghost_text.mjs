@@ -4,6 +4,7 @@ import { main } from './workbench.mjs';
 await main(async (workbench, { screenshots }) => {
   const { page } = workbench;
   await workbench.until('fimble is ready', async () => (await workbench.status()) === 'fimble: ready');
+  const isRestricted = await page.locator('.statusbar-item', { hasText: 'Restricted Mode' }).count() > 0;
   await workbench.open('shapes.py');
   await workbench.goToEnd(2);
   await workbench.type('return wid', 60);
@@ -22,5 +23,5 @@ await main(async (workbench, { screenshots }) => {
   ]);
   const address = dashboard.url().replace(/\d+/g, '0').replace(/ticket=[\w-]+/, 'ticket=T');
   await dashboard.close();
-  return { ghost, drawn, taken, dashboard: address, notifications: await workbench.notifications(), pageErrors: workbench.pageErrors };
+  return { isRestricted, ghost, drawn, taken, dashboard: address, notifications: await workbench.notifications(), pageErrors: workbench.pageErrors };
 });

@@ -1,7 +1,7 @@
 // Opens a workbench whose address makes VS Code run our tests inside its extension host.
 import { main } from './workbench.mjs';
 
-const PATIENCE_MS = 100_000;
+const PATIENCE_MS = 200_000;
 
 const said = [];
 let code;

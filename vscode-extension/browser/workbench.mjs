@@ -125,9 +125,10 @@ export class Workbench {
   /** Notes the notifications in view; returns all that were ever seen. */
   async notifications() {
     const seen = await this.page.evaluate(() =>
-      [...document.querySelectorAll('.notification-toast .notification-list-item')].map((item) => ({
+      [...document.querySelectorAll(':is(.notification-toast, .notifications-center) .notification-list-item')].map((item) => ({
         text: item.querySelector('.notification-list-item-message')?.textContent ?? '',
         isError: item.querySelector('.codicon-error') !== null,
+        source: item.querySelector('.notification-list-item-source')?.textContent ?? '',
       })),
     );
     seen.forEach((item) => this.popUps.add(JSON.stringify(item)));

@@ -42,6 +42,11 @@ export async function open(name: string, text: string, folderIndex = 0): Promise
   return vscode.window.showTextDocument(file);
 }
 
+/** Writes a setting of fimble's for the user. */
+export async function setting(name: string, value: unknown): Promise<void> {
+  await vscode.workspace.getConfiguration('fimble').update(name, value, vscode.ConfigurationTarget.Global);
+}
+
 export function putCursor(editor: vscode.TextEditor, line: number, character: number): void {
   const at = new vscode.Position(line, character);
   editor.selection = new vscode.Selection(at, at);

@@ -19,9 +19,8 @@ export function readServerSettings(): SentSettings {
 
 /** Returns the words of `fimble.server.command`; none if it is empty. */
 export function serverCommandSetting(): string[] {
-  const value = get<string | string[]>('server.command', '');
-  const words = Array.isArray(value) ? value : [value];
-  return words.map((word) => word.trim()).filter((word) => word !== '');
+  const value: unknown = get<unknown>('server.command', '');
+  return texts(Array.isArray(value) ? value : [value]).map((word) => word.trim()).filter((word) => word !== '');
 }
 
 export function wantsStandalone(): boolean {
@@ -31,10 +30,10 @@ export function wantsStandalone(): boolean {
 
 export function installSettings(): InstallSettings {
   return {
-    python: get('install.python', '').trim(),
-    requirement: get('install.requirement', '').trim(),
-    wheelFolder: get('install.wheelFolder', '').trim(),
-    arguments: get<string[]>('install.arguments', []),
+    python: text('install.python'),
+    requirement: text('install.requirement'),
+    wheelFolder: text('install.wheelFolder'),
+    arguments: texts(get<unknown>('install.arguments', [])),
   };
 }
 
@@ -49,7 +48,7 @@ export function isCompletionEnabled(): boolean {
 }
 
 export function disabledLanguages(): string[] {
-  return get<string[]>('completion.disabled_languages', []);
+  return texts(get<unknown>('completion.disabled_languages', []));
 }
 
 /** Writes a setting where it counts: in the workspace if it was set there, else for the user. */
@@ -58,6 +57,15 @@ export async function write(key: string, value: unknown): Promise<void> {
   const isOfWorkspace = section.inspect(key)?.workspaceValue !== undefined;
   const target = isOfWorkspace ? vscode.ConfigurationTarget.Workspace : vscode.ConfigurationTarget.Global;
   await section.update(key, value, target);
+}
+
+function text(key: string): string {
+  return texts([get<unknown>(key, '')])[0]?.trim() ?? '';
+}
+
+/** VS Code marks a value of another type, and hands it out all the same. */
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 }
 
 function get<T>(key: string, fallback: T): T {

@@ -6,11 +6,12 @@
 //   status/       the status bar and its menu
 //   why/          why there is a suggestion, or none
 import * as vscode from 'vscode';
-import { SECTION } from './configuration';
+import { installSettings, SECTION } from './configuration';
 import { Saver } from './saver';
 import { registerServerCommands } from './server/commands';
+import { updateFor, type Server } from './server/locate';
 import { messageReader } from './server/messages';
-import { offerInstallation } from './server/offer';
+import { offerInstallation, offerUpdate } from './server/offer';
 import { OwnEnvironment } from './server/ownEnvironment';
 import { Supervisor } from './server/supervisor';
 import { StatusBar } from './status/bar';
@@ -29,6 +30,8 @@ export interface FimbleApi {
   readonly state: State;
   /** The version of the server that was started last. */
   readonly serverVersion: string | undefined;
+  /** The folder of the environment that was made for the server; empty if there is none. */
+  readonly ownEnvironment: string;
   /** Requests for ghost text that were sent and are not answered. */
   readonly numRequests: number;
   readonly onDidChangeState: vscode.Event<State>;
@@ -59,6 +62,7 @@ export function activate(context: vscode.ExtensionContext): FimbleApi {
     ownFolder: () => own.folder,
     isSparing: () => saver.isOn,
     onProcess,
+    onFound: (server) => void lookForUpdate(context, own, server),
     onStatus: (status) => {
       bar.setServer(status);
     },
@@ -93,7 +97,15 @@ export function activate(context: vscode.ExtensionContext): FimbleApi {
   );
   // Not awaited: VS Code waits for nothing of this.
   void running.start();
-  return apiOf({ running, bar, requests, feedback, why });
+  return apiOf({ running, own, bar, requests, feedback, why });
+}
+
+async function lookForUpdate({ globalState }: vscode.ExtensionContext, own: OwnEnvironment, server: Server): Promise<void> {
+  // Whoever says what to install has chosen a version.
+  const shipped = installSettings().requirement === '' ? updateFor(server, await own.shippedWheel()) : undefined;
+  if (shipped !== undefined) {
+    await offerUpdate(globalState, server.version, shipped);
+  }
 }
 
 export async function deactivate(): Promise<void> {
@@ -102,19 +114,23 @@ export async function deactivate(): Promise<void> {
 
 interface Visible {
   readonly running: Supervisor;
+  readonly own: OwnEnvironment;
   readonly bar: StatusBar;
   readonly requests: Requests;
   readonly feedback: Feedback;
   readonly why: FimbleApi['why'];
 }
 
-function apiOf({ running, bar, requests, feedback, why }: Visible): FimbleApi {
+function apiOf({ running, own, bar, requests, feedback, why }: Visible): FimbleApi {
   return {
     get state() {
       return bar.state;
     },
     get serverVersion() {
       return running.serverVersion;
+    },
+    get ownEnvironment() {
+      return own.folder;
     },
     get numRequests() {
       return requests.numUnderWay;

@@ -13,6 +13,8 @@ export class Saver implements vscode.Disposable {
   private readonly timer: NodeJS.Timeout;
   private readonly listener: vscode.Disposable;
   private last = false;
+  /** Kept, as it is asked for with every key. */
+  private choice = saverChoice();
 
   /** Tells whether power is saved, whenever that changes. */
   readonly onDidChange = this.changed.event;
@@ -22,6 +24,7 @@ export class Saver implements vscode.Disposable {
     this.timer = setInterval(() => void this.look(), LOOK_EVERY_MS);
     this.listener = vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration(`${SECTION}.batterySaver`)) {
+        this.choice = saverChoice();
         void this.look();
       }
     });
@@ -29,8 +32,7 @@ export class Saver implements vscode.Disposable {
   }
 
   get isOn(): boolean {
-    const choice = saverChoice();
-    return choice === 'on' || (choice === 'auto' && this.onBattery);
+    return this.choice === 'on' || (this.choice === 'auto' && this.onBattery);
   }
 
   dispose(): void {
@@ -40,7 +42,7 @@ export class Saver implements vscode.Disposable {
   }
 
   private async look(): Promise<void> {
-    if (saverChoice() === 'auto') {
+    if (this.choice === 'auto') {
       this.onBattery = await isOnBattery({ platform: process.platform, run, folder: POWER_FOLDER });
     }
     if (this.isOn !== this.last) {

@@ -10,6 +10,7 @@ function search(changes: Partial<PythonSearch>, works: readonly string[] = []): 
   return {
     setting: '',
     pathVariable: '/usr/bin',
+    home: '/people/me',
     platform: 'linux',
     run: (command) => Promise.resolve(works.includes(command[0] ?? '') ? NEW_ENOUGH : TOO_OLD),
     isProgram: () => Promise.resolve(false),
@@ -21,6 +22,11 @@ describe('what makes the environment', () => {
   it('is uv where there is one, whatever Python there is', async () => {
     const maker = await findMaker(search({ isProgram: (file) => Promise.resolve(file === '/usr/bin/uv') }, ['python3']));
     expect(maker).toEqual({ kind: 'uv', command: ['/usr/bin/uv'] });
+  });
+
+  it('is uv also where an editor that was not started from a shell does not look', async () => {
+    const own = '/people/me/.local/bin/uv';
+    expect(await findMaker(search({ isProgram: (file) => Promise.resolve(file === own) }))).toEqual({ kind: 'uv', command: [own] });
   });
 
   it('is the first Python that is new enough', async () => {
@@ -43,7 +49,6 @@ function commands(changes: Partial<Wish>): string[] {
     folder: '/storage/server-1',
     requirement: '/extension/server/fimble.whl',
     settings: { wheelFolder: '', arguments: [] },
-    proxy: '',
     platform: 'linux',
     ...changes,
   };
@@ -53,12 +58,8 @@ function commands(changes: Partial<Wish>): string[] {
 describe('the installation', () => {
   it('makes an environment and installs into it with its own pip', () => {
     const [create, install] = commands({});
-    expect(create).toBe('python3 -m venv /storage/server-1');
-    expect(install).toMatch(/^\/storage\/server-1\/bin\/python -m pip install .* \/extension\/server\/fimble.whl$/);
-  });
-
-  it('hands the proxy to pip', () => {
-    expect(commands({ proxy: 'http://proxy:3128' })[1]).toContain(' --proxy http://proxy:3128 ');
+    expect(create).toBe('python3 -I -m venv /storage/server-1');
+    expect(install).toMatch(/^\/storage\/server-1\/bin\/python -I -m pip install .* \/extension\/server\/fimble.whl$/);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findServer, isMissing, type Machine } from '../src/server/locate';
+import { findServer, isMissing, updateFor, type Machine, type Place } from '../src/server/locate';
 
 const OWN = '/storage/server-1';
 const ON_PATH = '/usr/bin/fimble';
@@ -61,4 +61,20 @@ describe('the server', () => {
     const found = await findServer(machine({ 'bin/fimble': 'fimble 0.1.0' }, { pathVariable: 'bin:.', ownFolder: '' }));
     expect(found).toEqual({ problems: [] });
   });
+});
+
+describe('another version of the server', () => {
+  const wheel = 'fimble-0.2.0-py3-none-any.whl';
+
+  it.each([
+    ['own', '0.1.0', wheel, '0.2.0'],
+    ['own', '0.2.0', wheel, undefined],
+    ['path', '0.1.0', wheel, undefined],
+    ['own', '0.1.0', undefined, undefined],
+  ] as [Place, string, string | undefined, string | undefined][])(
+    'is at hand where ours, at %s, is %s and the extension came with %s: %s',
+    (place, version, shipped, update) => {
+      expect(updateFor({ command: ['fimble'], place, version }, shipped)).toBe(update);
+    },
+  );
 });

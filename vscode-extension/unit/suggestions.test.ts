@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { inWords, isOver, pauseFor } from '../src/suggestions/pausing';
-import { startsOf, takenLength } from '../src/suggestions/texts';
+import { startsOf, takenPart } from '../src/suggestions/texts';
 
 function item(insertText: unknown, id: unknown = 'id-1') {
   const at = { line: 1, character: 4 };
@@ -24,14 +24,14 @@ describe('the suggestion in a list', () => {
 
 describe('the part of a suggestion that stands in the document', () => {
   it.each([
-    [['return width'], 'return', 6],
-    [['return width'], '', 0],
-    [['return width'], 'retire', 0],
-    [['x = 1', 'y = 2'], 'y =', 3],
-    [['"📐" * 2'], '"📐"', 4],
-    [['a\n  b'], 'a\n', 2],
-  ])('of %j, where %j was typed, is %d units', (texts, typed, length) => {
-    expect(takenLength(texts, typed)).toBe(length);
+    [['return width'], 'return', { text: 'return width', length: 6 }],
+    [['return width'], '', undefined],
+    [['return width'], 'retire', undefined],
+    [['x = 1', 'y = 2'], 'y =', { text: 'y = 2', length: 3 }],
+    [['"📐" * 2'], '"📐"', { text: '"📐" * 2', length: 4 }],
+    [['a\n  b'], 'a\n', { text: 'a\n  b', length: 2 }],
+  ])('of %j, where %j was typed, is %j', (texts, typed, taken) => {
+    expect(takenPart(texts, typed)).toEqual(taken);
   });
 });
 

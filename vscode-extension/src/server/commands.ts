@@ -2,7 +2,8 @@
 import * as vscode from 'vscode';
 import { SECTION } from '../configuration';
 import type { Process } from '../status/state';
-import { InstallationError, NoPythonError, type OwnEnvironment } from './ownEnvironment';
+import { InstallationError, TakenBackError } from './make';
+import { NoPythonError, type OwnEnvironment } from './ownEnvironment';
 import type { Supervisor } from './supervisor';
 
 const WALKTHROUGH = 'fimble.fimble#start';
@@ -22,7 +23,7 @@ export function registerServerCommands(parts: Parts): vscode.Disposable {
       parts.log.show(true);
     }),
     registerCommand('fimble.showWalkthrough', showWalkthrough),
-    registerCommand('fimble.installServer', () => install(parts)),
+    registerCommand('fimble.installServer', atMostOnce(() => install(parts))),
     registerCommand('fimble.chooseServer', choose),
     registerCommand('fimble.openDashboard', () => openDashboard(parts)),
   );
@@ -32,20 +33,30 @@ async function showWalkthrough(): Promise<void> {
   await vscode.commands.executeCommand('workbench.action.openWalkthrough', WALKTHROUGH, false);
 }
 
+/** Returns `work` for impatient people: whoever asks while it is under way waits for its end. */
+function atMostOnce(work: () => Promise<void>): () => Promise<void> {
+  let underWay: Promise<void> | undefined;
+  return () =>
+    (underWay ??= work().finally(() => {
+      underWay = undefined;
+    }));
+}
+
 async function install(parts: Parts): Promise<void> {
   const { supervisor, own, log } = parts;
   parts.onProcess({ kind: 'installing' });
   try {
-    await own.install();
+    const former = await own.install();
+    await supervisor.stop(); // or it would start a background process from the former one again
+    await own.discard(former);
   } catch (error) {
     log.error(error instanceof Error ? error : String(error));
     if (error instanceof NoPythonError) {
       await showWalkthrough();
     }
-    if (error instanceof InstallationError) {
-      void complain(`The server could not be installed: ${error.message}.`);
-    } else if (!(error instanceof vscode.CancellationError)) {
-      void complain(`The server could not be installed: ${String(error)}`);
+    if (!(error instanceof TakenBackError)) {
+      const reason = error instanceof InstallationError ? `${error.message}.` : String(error);
+      void complain(`The server could not be installed: ${reason}`);
     }
   }
   await supervisor.restart();

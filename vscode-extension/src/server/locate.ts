@@ -64,6 +64,15 @@ export function programIn(environment: string, name: string, platform: NodeJS.Pl
     : path.join(environment, 'bin', name);
 }
 
+/**
+ * Returns the version of the wheel that came with the extension if the server in our own environment
+ * is of another one, as after an update of the extension; undefined if nothing is to be done.
+ */
+export function updateFor(server: Server, shippedWheel: string | undefined): string | undefined {
+  const shipped = /^fimble-([^-]+)-/.exec(shippedWheel ?? '')?.[1];
+  return server.place === 'own' && shipped !== server.version ? shipped : undefined;
+}
+
 function candidates(machine: Machine): [Place, string[]][] {
   const { home, platform } = machine;
   const name = platform === 'win32' ? 'fimble.exe' : 'fimble';

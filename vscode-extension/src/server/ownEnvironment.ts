@@ -1,18 +1,18 @@
 // The environment that this extension makes for the server, in its own folder on this machine.
 import { readdir, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import * as path from 'node:path';
 import * as vscode from 'vscode';
 import { installSettings } from '../configuration';
 import { proxyVariables, type Network } from '../network';
 import { isProgram, run } from '../programs';
 import { programIn } from './locate';
-import { planInstallation, progressOf, type Step } from './plan';
+import { InstallationError, makeEnvironment } from './make';
+import { progressOf, type Wish } from './plan';
 import { findMaker, type Maker } from './python';
 
 const STATE_KEY = 'environment';
-
-/** An installation that did not come to its end; the message says why. */
-export class InstallationError extends Error {}
+const STOP_TIMEOUT_MS = 30_000;
 
 /** There is no Python to install with. */
 export class NoPythonError extends InstallationError {
@@ -37,89 +37,92 @@ export class OwnEnvironment {
   }
 
   /**
-   * Makes a new environment, shows how far it is, and takes it into use once it works. The former
-   * one stays in use until then.
+   * Makes a new environment, shows how far it is, and takes it into use once it works. Returns the
+   * folder of the former one, which is in use until then and is to be discarded; empty for none.
    */
-  async install(): Promise<void> {
-    const settings = installSettings();
-    const maker = await findMaker({
-      setting: settings.python,
-      pathVariable: process.env['PATH'] ?? '',
-      platform: process.platform,
-      run,
-      isProgram,
-    });
-    if (maker === undefined) {
-      throw new NoPythonError(settings.python);
-    }
-    const requirement = settings.requirement || (await this.shippedWheel());
-    const former = this.folder;
-    const folder = await this.newFolder();
+  async install(): Promise<string> {
+    const wish = await this.wish();
     try {
-      await this.make(maker, folder, requirement);
+      await this.make(wish);
     } catch (error) {
-      await rm(folder, { recursive: true, force: true });
+      await this.remove(wish.folder);
       throw error;
     }
-    await this.context.globalState.update(STATE_KEY, folder);
-    if (former !== '') {
-      await rm(former, { recursive: true, force: true });
+    const former = this.folder;
+    await this.context.globalState.update(STATE_KEY, wish.folder);
+    return former;
+  }
+
+  /** Removes an environment, and first ends the background process that may run from it. */
+  async discard(folder: string): Promise<void> {
+    if (folder !== '') {
+      await run([programIn(folder, 'fimble', process.platform), 'daemon', 'stop'], { timeoutMs: STOP_TIMEOUT_MS });
+      await this.remove(folder);
     }
   }
 
-  private async make(maker: Maker, folder: string, requirement: string): Promise<void> {
-    const network = editorsNetwork();
-    const steps = planInstallation({
-      maker,
-      folder,
-      requirement,
-      settings: installSettings(),
-      proxy: network.proxy,
+  private async wish(): Promise<Wish> {
+    const settings = installSettings();
+    return {
+      maker: await maker(settings.python),
+      requirement: settings.requirement || (await this.shipped()),
+      folder: await this.newFolder(),
+      settings,
       platform: process.platform,
-    });
-    const works = [programIn(folder, 'fimble', process.platform), '--version'];
-    const env = proxyVariables(network, process.env);
+    };
+  }
+
+  private async make(wish: Wish): Promise<void> {
     const options = { location: vscode.ProgressLocation.Notification, title: 'fimble', cancellable: true };
     await vscode.window.withProgress(options, async (progress, token) => {
       const abort = new AbortController();
       token.onCancellationRequested(() => {
         abort.abort();
       });
-      for (const step of [...steps, { title: 'trying the server', command: works }]) {
-        progress.report({ message: step.title });
-        const report = (line: string): void => {
+      await makeEnvironment(wish, {
+        run,
+        env: proxyVariables(editorsNetwork(), process.env),
+        signal: abort.signal,
+        onStep: (title, command) => {
+          this.log.info(`${title}: ${command}`);
+          progress.report({ message: title });
+        },
+        onLine: (line) => {
           this.log.info(line);
           const message = progressOf(line);
           if (message !== undefined) {
             progress.report({ message });
           }
-        };
-        await this.take(step, { env, onLine: report, signal: abort.signal });
-      }
+        },
+      });
     });
   }
 
-  private async take(step: Step, options: Parameters<typeof run>[1] & { signal: AbortSignal }): Promise<void> {
-    this.log.info(`${step.title}: ${step.command.join(' ')}`);
-    const ended = await run(step.command, options);
-    if (options.signal.aborted) {
-      throw new vscode.CancellationError();
-    }
-    if (ended.code !== 0) {
-      const last = `${ended.output}\n${ended.errors}`.trim().split('\n').at(-1) ?? '';
-      throw new InstallationError(`${step.title} failed: ${last}`);
+  /** What cannot be removed is a waste of space, and nothing that a person has to read. */
+  private async remove(folder: string): Promise<void> {
+    try {
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    } catch (error) {
+      this.log.warn(`${folder} could not be removed: ${String(error)}`);
     }
   }
 
-  /** Returns the wheel that was packed with this extension, which fits its version. */
-  private async shippedWheel(): Promise<string> {
-    const folder = vscode.Uri.joinPath(this.context.extensionUri, 'server').fsPath;
-    const files = await readdir(folder).catch(() => []);
-    const wheel = files.find((file) => file.endsWith('.whl'));
+  /** Returns the name of the wheel that was packed with this extension, which fits its version. */
+  async shippedWheel(): Promise<string | undefined> {
+    const files = await readdir(this.wheels).catch(() => []);
+    return files.find((file) => file.endsWith('.whl'));
+  }
+
+  private async shipped(): Promise<string> {
+    const wheel = await this.shippedWheel();
     if (wheel === undefined) {
       throw new InstallationError('this build of the extension holds no server; set fimble.install.requirement');
     }
-    return path.join(folder, wheel);
+    return path.join(this.wheels, wheel);
+  }
+
+  private get wheels(): string {
+    return vscode.Uri.joinPath(this.context.extensionUri, 'server').fsPath;
   }
 
   /** Environments cannot be moved, so a new one has a new place. */
@@ -130,8 +133,24 @@ export class OwnEnvironment {
   }
 }
 
+async function maker(setting: string): Promise<Maker> {
+  const found = await findMaker({
+    setting,
+    pathVariable: process.env['PATH'] ?? '',
+    home: homedir(),
+    platform: process.platform,
+    run,
+    isProgram,
+  });
+  if (found === undefined) {
+    throw new NoPythonError(setting);
+  }
+  return found;
+}
+
 /** Returns the proxy that VS Code uses. */
 export function editorsNetwork(): Network {
   const http = vscode.workspace.getConfiguration('http');
-  return { proxy: http.get('proxy', ''), noProxy: http.get('noProxy', []) };
+  const isOff = http.get<string>('proxySupport') === 'off';
+  return { proxy: isOff ? '' : http.get('proxy', ''), noProxy: http.get('noProxy', []) };
 }

@@ -1,4 +1,7 @@
 // The commands that make the server's environment, in order. Nothing is run here.
+//
+// A proxy is no word of them: by its variables it keeps to what is to be reached without it, and its
+// password is in no list of processes.
 import type { InstallSettings } from '../configuration';
 import { programIn } from './locate';
 import type { Maker } from './python';
@@ -15,7 +18,6 @@ export interface Wish {
   /** What to install: the user's wish, or the wheel that came with the extension. */
   readonly requirement: string;
   readonly settings: Pick<InstallSettings, 'wheelFolder' | 'arguments'>;
-  readonly proxy: string;
   readonly platform: NodeJS.Platform;
 }
 
@@ -34,13 +36,12 @@ function withUv({ maker, folder, requirement, settings, platform }: Wish): Step[
   ];
 }
 
-function withPip({ maker, folder, requirement, settings, proxy, platform }: Wish): Step[] {
-  const pip = [programIn(folder, 'python', platform), '-m', 'pip', 'install', '--progress-bar', 'off'];
+function withPip({ maker, folder, requirement, settings, platform }: Wish): Step[] {
+  const pip = [programIn(folder, 'python', platform), '-I', '-m', 'pip', 'install', '--progress-bar', 'off'];
   const quiet = ['--disable-pip-version-check', '--no-input'];
-  const through = proxy === '' ? [] : ['--proxy', proxy];
   return [
-    { title: 'making an environment', command: [...maker.command, '-m', 'venv', folder] },
-    { title: 'installing', command: [...pip, ...quiet, ...through, ...source(settings), requirement] },
+    { title: 'making an environment', command: [...maker.command, '-I', '-m', 'venv', folder] },
+    { title: 'installing', command: [...pip, ...quiet, ...source(settings), requirement] },
   ];
 }
 

@@ -1,4 +1,5 @@
 // A Python to make the server's environment with, or uv, which brings its own.
+import * as path from 'node:path';
 import { candidatesOnPath, firstProgram, type Run } from '../programs';
 
 export const OLDEST_PYTHON: readonly [number, number] = [3, 11];
@@ -13,6 +14,7 @@ export interface PythonSearch {
   /** The Python that the user has named; empty for any. */
   readonly setting: string;
   readonly pathVariable: string;
+  readonly home: string;
   readonly platform: NodeJS.Platform;
   readonly run: Run;
   isProgram(file: string): Promise<boolean>;
@@ -25,10 +27,7 @@ export async function findMaker(search: PythonSearch): Promise<Maker | undefined
       ? { kind: 'python', command: [search.setting] }
       : undefined;
   }
-  const uv = await firstProgram(
-    candidatesOnPath('uv', search.pathVariable, search.platform),
-    (file) => search.isProgram(file),
-  );
+  const uv = await firstProgram(placesOfUv(search), (file) => search.isProgram(file));
   if (uv !== undefined) {
     return { kind: 'uv', command: [uv] };
   }
@@ -40,6 +39,13 @@ export async function findMaker(search: PythonSearch): Promise<Maker | undefined
   return undefined;
 }
 
+/** An editor that was started from a menu often lacks the folders that a shell adds to its path. */
+function placesOfUv({ pathVariable, home, platform }: PythonSearch): string[] {
+  const folders = [path.join(home, '.local', 'bin'), path.join(home, '.cargo', 'bin')];
+  const separator = platform === 'win32' ? ';' : ':';
+  return candidatesOnPath('uv', [pathVariable, ...folders].join(separator), platform);
+}
+
 function pythons(platform: NodeJS.Platform): string[][] {
   if (platform === 'win32') {
     return [['py', '-3'], ['python'], ['python3']];
@@ -47,10 +53,10 @@ function pythons(platform: NodeJS.Platform): string[][] {
   return [['python3.13'], ['python3.12'], ['python3.11'], ['python3'], ['python3.14'], ['python']];
 }
 
-/** Whether a command is a Python that we can use; a shim on the path may be neither. */
+/** Whether a command is a Python that we can use; a shim on the path may be none, or too old. */
 async function isNewEnough(search: PythonSearch, command: readonly string[]): Promise<boolean> {
   const [major, minor] = OLDEST_PYTHON;
   const test = `import sys, venv; sys.exit(sys.version_info < (${major}, ${minor}))`;
-  const ended = await search.run([...command, '-c', test], { timeoutMs: 20_000 });
+  const ended = await search.run([...command, '-I', '-c', test], { timeoutMs: 20_000 });
   return ended.code === 0;
 }

@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import * as vscode from 'vscode';
 import type { LanguageClient, Middleware, ShowMessageParams } from 'vscode-languageclient/node';
-import { connect } from '../client/connection';
+import { connect, type Connection, type ConnectionOptions } from '../client/connection';
 import { readServerSettings, serverCommandSetting, wantsStandalone } from '../configuration';
 import { proxyVariables } from '../network';
 import { isProgram, run } from '../programs';
@@ -23,25 +23,32 @@ export interface Surroundings {
   ownFolder(): string;
   isSparing(): boolean;
   onProcess(process: Process): void;
+  /** A server was found, and is about to be started. */
+  onFound(server: Server): void;
   onStatus(status: ServerStatus): void;
   onMessage(message: ShowMessageParams): void;
 }
 
 export class Supervisor {
-  private client: LanguageClient | undefined;
+  private connection: Connection | undefined;
+  /** Ends the process that is being started. */
+  private starting = new AbortController();
   private version: string | undefined;
   private sent: SentSettings = { message: {}, variables: {} };
   private initial: Tree = {};
   private timer: NodeJS.Timeout | undefined;
   /** Counts starts; what belongs to an earlier one is out of date. */
   private generation = 0;
+  /** The start that still looks for a server. */
+  private searching = 0;
   private readonly backoff = new Backoff();
 
   constructor(private readonly around: Surroundings) {}
 
   /** The client, while the server runs. */
   get running(): LanguageClient | undefined {
-    return this.client?.isRunning() === true ? this.client : undefined;
+    const client = this.connection?.client;
+    return client?.isRunning() === true ? client : undefined;
   }
 
   /** The version of the server that was started last. */
@@ -57,15 +64,21 @@ export class Supervisor {
 
   async start(): Promise<void> {
     const generation = await this.retire();
+    if (generation !== this.generation) {
+      return; // somebody else began anew while the old one ended
+    }
     this.around.onProcess({ kind: 'starting' });
+    this.searching = generation;
     const found = await this.find();
     if (generation !== this.generation) {
       return;
     }
+    this.searching = 0;
     if (isMissing(found)) {
       this.around.onProcess({ kind: 'missing', problems: found.problems });
       return;
     }
+    this.around.onFound(found);
     await this.launch(found, generation);
   }
 
@@ -75,6 +88,9 @@ export class Supervisor {
 
   /** Sends the settings as they are now; a new process is needed for some changes. */
   async settingsChanged(): Promise<void> {
+    if (this.searching === this.generation) {
+      return; // what is found will be started with them
+    }
     const settings = this.currentSettings();
     const needsProcess =
       JSON.stringify(settings.variables) !== JSON.stringify(this.sent.variables) ||
@@ -83,8 +99,10 @@ export class Supervisor {
       await this.restart();
     } else if (JSON.stringify(settings.message) !== JSON.stringify(this.sent.message)) {
       this.sent = settings;
-      await this.running.sendNotification('workspace/didChangeConfiguration', {
-        settings: { fimble: settings.message },
+      const params = { settings: { fimble: settings.message } };
+      await this.running.sendNotification('workspace/didChangeConfiguration', params).catch((error: unknown) => {
+        // It has just died, and the next one starts with them.
+        this.around.log.debug(`settings not sent: ${String(error)}`);
       });
     }
   }
@@ -98,32 +116,14 @@ export class Supervisor {
     this.around.log.info(`starting fimble ${server.version}: ${command.join(' ')}`);
     const isCurrent = (): boolean => generation === this.generation;
     this.backoff.started(Date.now());
+    this.starting = new AbortController();
     try {
-      const client = await connect({
-        command,
-        variables: { ...proxyVariables(editorsNetwork(), process.env), ...this.sent.variables },
-        settings: this.sent.message,
-        middleware: this.around.middleware,
-        log: this.around.log,
-        onStatus: (status) => {
-          if (isCurrent()) {
-            this.around.onStatus(status);
-          }
-        },
-        onMessage: (message) => {
-          this.around.onMessage(message);
-        },
-        onDied: () => {
-          if (isCurrent()) {
-            this.again('the server has ended');
-          }
-        },
-      });
+      const connection = await connect(this.connectionOptions(command, isCurrent), this.starting.signal);
       if (isCurrent()) {
-        this.client = client;
+        this.connection = connection;
         this.around.onProcess({ kind: 'running' });
       } else {
-        await client.stop();
+        await connection.stop();
       }
     } catch (error) {
       if (isCurrent()) {
@@ -132,10 +132,35 @@ export class Supervisor {
     }
   }
 
+  private connectionOptions(command: readonly string[], isCurrent: () => boolean): ConnectionOptions {
+    return {
+      command,
+      variables: { ...proxyVariables(editorsNetwork(), process.env), ...this.sent.variables },
+      settings: this.sent.message,
+      middleware: this.around.middleware,
+      log: this.around.log,
+      onStatus: (status) => {
+        if (isCurrent()) {
+          this.around.onStatus(status);
+        }
+      },
+      onMessage: (message) => {
+        if (isCurrent()) {
+          this.around.onMessage(message);
+        }
+      },
+      onDied: () => {
+        if (isCurrent()) {
+          this.again('the server has ended');
+        }
+      },
+    };
+  }
+
   /** Plans the next start, later each time. */
   private again(reason: string): void {
     this.generation += 1; // what else the dead one causes is not counted again
-    this.client = undefined;
+    this.connection = undefined;
     const delayMs = this.backoff.died(Date.now());
     this.around.log.warn(`${reason}; starting again in ${delayMs / 1000} s`);
     const isAlarming = this.backoff.numFailures >= ALARMING;
@@ -149,10 +174,11 @@ export class Supervisor {
     clearTimeout(this.timer);
     this.generation += 1;
     const generation = this.generation;
-    const client = this.client;
-    this.client = undefined;
+    this.starting.abort();
+    const connection = this.connection;
+    this.connection = undefined;
     try {
-      await client?.stop();
+      await connection?.stop();
     } catch (error) {
       this.around.log.warn(`the server did not stop by itself: ${String(error)}`);
     }

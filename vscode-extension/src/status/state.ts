@@ -50,6 +50,8 @@ export interface Shown {
 }
 
 const MENU = 'fimble.menu';
+/** It does not turn: the editor would draw it anew many times a second, just when ghost text is due. */
+const THINKING = '$(ellipsis) fimble';
 
 export function describe(situation: Situation): Shown {
   return (
@@ -104,7 +106,7 @@ function busy(state: State, message: string, detail: string): Shown {
 function working({ isThinking, isSparing }: Situation): Shown {
   const saver = isSparing ? ' Battery saver is on.' : '';
   if (isThinking) {
-    return { state: 'thinking', text: '$(sync~spin) fimble', tooltip: `Thinking.${saver}`, isError: false, command: MENU };
+    return { state: 'thinking', text: THINKING, tooltip: `Thinking.${saver}`, isError: false, command: MENU };
   }
   return { state: 'ready', text: '$(zap) fimble', tooltip: `Ready.${saver}`, isError: false, command: MENU };
 }

@@ -4,15 +4,18 @@ import type { Wire } from './feedback';
 
 const RESTING_MS = 100;
 
-/** Typing moves the cursor too; the server sees that by itself. */
+/**
+ * Typing moves the cursor too, but of that the server is told by the change, and a message more would
+ * reach it while it works on the request that follows the key.
+ */
 export function followCursor(wire: Wire, isSparing: () => boolean): vscode.Disposable {
   let timer: NodeJS.Timeout | undefined;
-  let changedAt = 0;
+  const versions = new WeakMap<vscode.TextDocument, number>();
   const tell = (editor: vscode.TextEditor): void => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       const isSeen = editor === vscode.window.activeTextEditor && !editor.document.isClosed;
-      if (!isSeen || isSparing() || Date.now() - changedAt < RESTING_MS) {
+      if (!isSeen || isSparing()) {
         return;
       }
       const { line, character } = editor.selection.active;
@@ -21,11 +24,16 @@ export function followCursor(wire: Wire, isSparing: () => boolean): vscode.Dispo
     }, RESTING_MS);
   };
   return vscode.Disposable.from(
-    vscode.workspace.onDidChangeTextDocument(() => {
-      changedAt = Date.now();
-    }),
     vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => {
-      tell(textEditor);
+      const { document } = textEditor;
+      const before = versions.get(document);
+      versions.set(document, document.version);
+      if (before === undefined || before === document.version) {
+        tell(textEditor);
+      }
+    }),
+    vscode.workspace.onDidChangeTextDocument(() => {
+      clearTimeout(timer); // what moved before the change is told with it
     }),
     vscode.window.onDidChangeActiveTextEditor((editor) => {
       if (editor !== undefined) {

@@ -1,6 +1,6 @@
 // Tells the server what became of its suggestions: shown, accepted, accepted in part.
 import * as vscode from 'vscode';
-import { takenLength, type Suggestion } from './texts';
+import { takenPart, type Suggestion, type Taken } from './texts';
 import type { Offer } from './requests';
 
 /** VS Code has drawn what it got by then; what was typed over sooner nobody has read. */
@@ -52,9 +52,9 @@ export class Feedback implements vscode.Disposable {
     }
     const { suggestion, document } = this.current;
     const typed = document.getText(new vscode.Range(suggestion.start, editor.selection.active));
-    const length = takenLength(suggestion.texts, typed.replaceAll('\r\n', '\n'));
-    if (length > 0) {
-      this.tell('textDocument/didPartiallyAcceptCompletion', 'partlyAccepted', suggestion, length);
+    const taken = takenPart(suggestion.texts, typed.replaceAll('\r\n', '\n'));
+    if (taken !== undefined) {
+      this.tell('textDocument/didPartiallyAcceptCompletion', 'partlyAccepted', suggestion, taken);
     }
   }
 
@@ -63,15 +63,16 @@ export class Feedback implements vscode.Disposable {
     this.told.dispose();
   }
 
-  private tell(method: string, event: string, suggestion: Suggestion, length?: number): void {
+  private tell(method: string, event: string, suggestion: Suggestion, taken?: Taken): void {
     const { start, end, texts, command } = suggestion;
     const item = {
-      insertText: texts[0],
+      insertText: taken?.text ?? texts[0],
       range: { start: at(start), end: at(end) },
       command: { title: command.title, command: command.command, arguments: command.arguments },
     };
-    this.wire.notify(method, length === undefined ? { item } : { item, acceptedLength: length });
-    this.told.fire(length === undefined ? { event, id: suggestion.id } : { event, id: suggestion.id, length });
+    const { id } = suggestion;
+    this.wire.notify(method, taken === undefined ? { item } : { item, acceptedLength: taken.length });
+    this.told.fire(taken === undefined ? { event, id } : { event, id, length: taken.length });
   }
 }
 

@@ -4,6 +4,8 @@ import { disabledLanguages, isCompletionEnabled, write } from '../configuration'
 import { inWords, isOver, pauseFor, type Pause } from './pausing';
 
 const EVERYWHERE = 'everywhere';
+/** A timer that is set for longer goes off at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 interface Choice extends vscode.QuickPickItem {
   readonly value: string;
@@ -55,10 +57,14 @@ export class Switches implements vscode.Disposable {
   private async enable(where?: string): Promise<void> {
     const languages = [...new Set([...disabledLanguages(), ...currentLanguages()])];
     const chosen = where ?? (await choose('Enable suggestions', languages));
-    if (chosen === EVERYWHERE) {
-      await write('completion.enabled', undefined);
-    } else if (chosen !== undefined) {
-      await write('completion.enabled', undefined);
+    if (chosen === undefined) {
+      return; // thought better of it
+    }
+    await write('completion.enabled', undefined);
+    if (!isCompletionEnabled()) {
+      await write('completion.enabled', undefined); // for the user, after the workspace
+    }
+    if (chosen !== EVERYWHERE) {
       await write('completion.disabled_languages', disabledLanguages().filter((name) => name !== chosen));
     }
     this.setPause(undefined);
@@ -98,7 +104,7 @@ export class Switches implements vscode.Disposable {
       if (Number.isFinite(pause.until)) {
         this.timer = setTimeout(() => {
           this.setPause(undefined);
-        }, pause.until - Date.now());
+        }, Math.min(pause.until - Date.now(), LONGEST_TIMER_MS));
       }
     }
     this.changed.fire(undefined);

@@ -27,12 +27,19 @@ export function startsOf(given: Given): Suggestion | undefined {
   return { id, start: first.range.start, end: first.range.end, texts, command: first.command };
 }
 
+/** The candidate of which a part was taken, and how much, in units of UTF-16 from its start. */
+export interface Taken {
+  readonly text: string;
+  readonly length: number;
+}
+
 /**
- * Returns how much of a candidate stands in the document, in units of UTF-16 from its start.
+ * Returns the first candidate that begins with what stands in the document; undefined for none.
  *
  * @param texts The candidates, one of which was taken in part.
  * @param typed The document's text from the candidates' start to the cursor.
  */
-export function takenLength(texts: readonly string[], typed: string): number {
-  return texts.some((text) => text.startsWith(typed)) ? typed.length : 0;
+export function takenPart(texts: readonly string[], typed: string): Taken | undefined {
+  const text = typed === '' ? undefined : texts.find((each) => each.startsWith(typed));
+  return text === undefined ? undefined : { text, length: typed.length };
 }
