@@ -151,7 +151,7 @@ class RequestDrafter:
         Returns the first source that drafted it, None if it was not drafted.
         """
         proposals = tree.proposals.get(draft, {})
-        self._estimates.note(proposals, token_id)
+        self._estimates.note(proposals, token_id, was_drafted=was_drafted)
         self.counts.num_accepted += was_drafted
         if not was_drafted or token_id not in proposals:
             return None

@@ -111,11 +111,11 @@ def test_what_was_right_is_expected_again() -> None:
     source = Table({}, [(7, 3)])
     estimates.add(source)
     for _ in range(50):
-        estimates.note({7: [("table", 3)]}, 7)
+        estimates.note({7: [("table", 3)]}, 7, was_drafted=True)
     assert estimates.probability([("table", 3)]) > 0.8
     assert estimates.hit_rate(source) > 0.9
     for _ in range(300):
-        estimates.note({7: [("table", 3)]}, 8)
+        estimates.note({7: [("table", 3)]}, 8, was_drafted=False)
     assert estimates.probability([("table", 3)]) < 0.2  # newer evidence counts more
     assert estimates.hit_rate(source) < 0.2
 
@@ -124,11 +124,23 @@ def test_a_source_that_stopped_to_pay_is_tried_again_after_a_while() -> None:
     estimates = AcceptanceEstimates()
     source = Table({}, [(7, 0)], "exit", cost=0.2)
     planner = DraftPlanner([source], estimates, PassCosts())
-    for _ in range(50):
-        estimates.note({7: [("exit", 0)]}, 8)
+    num_places = 4000
+    for _ in range(num_places):
+        num_asked = source.num_asked
+        planner.plan(HERE, 1, lambda _: False)
+        if source.num_asked > num_asked:
+            estimates.note({7: [("exit", 0)]}, 8, was_drafted=False)
+    assert 50 < source.num_asked < num_places / 5  # exploring must not cost what drafts save
+
+
+def test_a_source_whose_right_proposals_were_too_unlikely_to_draft_saves_nothing() -> None:
+    estimates = AcceptanceEstimates()
+    source = Table({}, [(7, 0)], "exit", cost=0.2)
+    estimates.add(source)
     for _ in range(200):
-        planner.plan(HERE, 3, lambda _: False)
-    assert 0 < source.num_asked < 300
+        estimates.note({7: [("exit", 0)]}, 7, was_drafted=False)
+    assert estimates.hit_rate(source) < 0.1
+    assert estimates.probability([("exit", 0)]) > 0.8  # and the next one is likely enough
 
 
 @settings(max_examples=60, deadline=None)
