@@ -118,10 +118,15 @@ class DecodingSteps:
         self._waiting.append(token_id)
         return self._early(self.output, self._state) if may_exit and self._early else None
 
-    def stage(self, num_beside: int = 0) -> TokenBatch:
-        """Return the rows that wait, and drafts behind them, for a pass of ``num_beside`` others."""
+    def stage(self, num_beside: int = 0, num_texts: int = 1) -> TokenBatch:
+        """Return the rows that wait, and drafts behind them.
+
+        Args:
+            num_beside: How many other rows the pass has.
+            num_texts: Of how many texts.
+        """
         num_certain = len(self._waiting)
-        self._planned = tree = self._plan(num_certain + num_beside)
+        self._planned = tree = self._plan(num_certain + num_beside, num_texts)
         rows, parents = [*self._waiting, *tree.token_ids], None
         if len(tree):  # certain rows are a chain, and the drafts hang on its end
             parents = [*range(-1, num_certain - 1), *(num_certain + at for at in tree.parents)]
@@ -183,10 +188,10 @@ class DecodingSteps:
         """Give back the slots of a fork."""
         self._table.close()
 
-    def _plan(self, num_rows: int) -> DraftTree:
+    def _plan(self, num_rows: int, num_texts: int) -> DraftTree:
         if self._drafter is None:
             return DraftTree()
-        tree = self._drafter.plan(self.output, num_rows, self._state)
+        tree = self._drafter.plan(self.output, self._state, num_rows, num_texts)
         tree.cut(max(0, self._table.num_free - len(self._waiting)))
         return tree
 
@@ -203,7 +208,7 @@ def run_pass(
     read: list[tuple[int, int]] = []  # rows of each text whose logits are wanted
     first = 0
     for text in texts:
-        batch = text.stage(num_rows - text.num_waiting)
+        batch = text.stage(num_rows - text.num_waiting, len(texts))
         read.append((first + text.num_waiting - 1, first + batch.num_rows))
         first += batch.num_rows
         num_rows += batch.num_rows - text.num_waiting

@@ -110,10 +110,16 @@ class RequestDrafter:
         self._limits = limits
         self.counts = DraftCounts() if counts is None else counts
 
-    def plan(self, output: Sequence[int], num_rows: int, state: Tensor | None) -> DraftTree:
-        """Return what to verify behind ``output``, in a pass that has ``num_rows`` rows anyway.
+    def plan(
+        self, output: Sequence[int], state: Tensor | None, num_rows: int, num_texts: int = 1
+    ) -> DraftTree:
+        """Return what to verify behind ``output``.
 
-        ``state`` is the one from which the last token of ``output`` was chosen, None if unknown.
+        Args:
+            output: What follows the prompt.
+            state: From which its last token was chosen, None if unknown.
+            num_rows: How many rows the pass has anyway.
+            num_texts: How many texts it takes a step of.
         """
         self._cache.state = state
         for source in self._sources:  # other requests may have run since the last pass
@@ -122,7 +128,8 @@ class RequestDrafter:
         left = self._limits.max_num_tokens - len(output) - 1
         place = DraftPlace(tuple(tail), tuple(output))
         num_context = len(self._cache.prompt_ids) + len(output)
-        tree = self._planner.plan(place, left, self._limits.is_last, num_rows, num_context)
+        is_last = self._limits.is_last
+        tree = self._planner.plan(place, left, is_last, num_rows, num_context, num_texts)
         self.counts.num_drafted += len(tree)
         return tree
 

@@ -2,6 +2,8 @@
 
     time per token  =  cost of a pass over 1 + n rows  /  (1 + the sum of the n nodes' probabilities)
 
+Of a pass that takes steps of several texts, each text pays its share, and its own rows.
+
 A node's probability is that of its whole path, so it never exceeds its parent's: taken best first,
 any number of nodes is a tree, and the best one of its size (DySpec, arXiv 2410.11744). The cost of a
 pass is measured on the machine, the probabilities are estimated from what was accepted before. Where
@@ -69,6 +71,7 @@ class DraftPlanner:
         self._sources = sorted(sources, key=lambda source: source.cost)
         self._estimates, self._costs = estimates, costs
         self._order = itertools.count()  # of equals, the earlier found comes first
+        self._share = 1.0  # of a pass that a text has to pay, and that a token more saves it
         for source in sources:
             estimates.add(source)
 
@@ -79,6 +82,7 @@ class DraftPlanner:
         is_last: Callable[[int], bool],
         num_rows: int = 1,
         num_context: int = 0,
+        num_texts: int = 1,
     ) -> DraftTree:
         """Return the drafts behind ``place`` that pay for their rows.
 
@@ -88,7 +92,9 @@ class DraftPlanner:
             is_last: Whether a token ends the text: nothing behind it is needed, so it is no draft.
             num_rows: How many rows the pass has without drafts.
             num_context: How many tokens stand in front of them.
+            num_texts: How many texts the pass takes a step of.
         """
+        self._share = 1 / num_texts
         tree = DraftTree()
         if max_depth <= 0:
             return tree
@@ -146,7 +152,7 @@ class DraftPlanner:
     def _pays(self, source: DraftSource, probability: float, found: Proposals) -> bool:
         """Whether asking ``source`` promises more tokens than the same time spent on passes."""
         known = max(map(self._estimates.probability, found.values()), default=0.0)
-        gain = probability * (self._estimates.hit_rate(source) - known)
+        gain = self._share * probability * (self._estimates.hit_rate(source) - known)
         pays = gain > source.cost + self._costs.of(2) - self._costs.of(1)
         if not pays:
             self._estimates.note_unasked(source)
@@ -155,8 +161,8 @@ class DraftPlanner:
     def _best_size(self, probabilities: Sequence[float], num_rows: int, num_context: int) -> int:
         # Rows that are computed anyway cost the drafts nothing: counted as the one row of a step,
         # else a long prompt would make drafts look cheap.
-        spent = self._costs.of(num_rows, num_context) - 1.0
-        best, best_time, num_tokens = 0, 1.0, 1.0
+        spent = self._costs.of(num_rows, num_context) - self._share
+        best, best_time, num_tokens = 0, self._share, 1.0
         for size, probability in enumerate(probabilities, start=1):
             num_tokens += probability
             time = (self._costs.of(num_rows + size, num_context) - spent) / num_tokens

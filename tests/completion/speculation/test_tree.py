@@ -44,9 +44,11 @@ def plan(
     costs: PassCosts | None = None,
     max_depth: int = 8,
     last: frozenset[int] = frozenset(),
+    num_rows: int = 1,
+    num_texts: int = 1,
 ) -> DraftTree:
     planner = DraftPlanner(sources, AcceptanceEstimates(), costs or PassCosts())
-    return planner.plan(HERE, max_depth, last.__contains__)
+    return planner.plan(HERE, max_depth, last.__contains__, num_rows, num_texts=num_texts)
 
 
 def paths(tree: DraftTree) -> list[tuple[int, ...]]:
@@ -158,10 +160,15 @@ def test_no_other_tree_of_any_size_promises_less_time_per_token(data: st.DataObj
         st.lists(st.floats(0.01, 0.5), min_size=MAX_NUM_DRAFTS, max_size=MAX_NUM_DRAFTS)
     )
     costs = PassCosts({512: dict(enumerate(itertools.accumulate(steps, initial=1.0), start=1))})
-    tree = plan(Table(by_output), costs=costs, max_depth=3)
+    num_texts = data.draw(st.integers(1, 3))
+    num_rows = data.draw(st.integers(num_texts, 6))
+    shared = costs.of(num_rows) - 1 / num_texts  # what the other texts pay
+    tree = plan(Table(by_output), costs=costs, max_depth=3, num_rows=num_rows, num_texts=num_texts)
     everything = plan(Table(by_output), costs=PassCosts({512: {1: 1.0, 64: 1.0}}), max_depth=3)
     best = min(
-        costs.of(1 + size) / (1 + sum(sorted(everything.probabilities, reverse=True)[:size]))
+        (costs.of(num_rows + size) - shared)
+        / (1 + sum(sorted(everything.probabilities, reverse=True)[:size]))
         for size in range(len(everything) + 1)
     )
-    assert costs.of(1 + len(tree)) / (1 + sum(tree.probabilities)) == pytest.approx(best)
+    chosen = (costs.of(num_rows + len(tree)) - shared) / (1 + sum(tree.probabilities))
+    assert chosen == pytest.approx(best)
