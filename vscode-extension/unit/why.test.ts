@@ -40,6 +40,11 @@ describe('an explanation', () => {
     }
   });
 
+  it('names the request that wrote a text which was kept', () => {
+    const text = renderExplanation({ ...FULL, source: 'session', kept_from: 'a0' }, []);
+    expect(text).toContain('from session, written for request `a0`');
+  });
+
   it('draws the longest stage with the longest bar', () => {
     const bars = renderExplanation(FULL, []).match(/█+/g)?.map((bar) => bar.length);
     expect(bars).toEqual([30, 15]);

@@ -54,9 +54,10 @@ end
 local function head(page, found)
   page:add(at(found, 'sentence') or at(found, 'outcome') or 'nothing is known', 'Title')
   page:add('')
-  for _, name in ipairs({ 'reason', 'id', 'model', 'source', 'finish_reason' }) do
+  local titles = { finish_reason = 'ended by', kept_from = 'kept from' }
+  for _, name in ipairs({ 'reason', 'id', 'model', 'source', 'kept_from', 'finish_reason' }) do
     if at(found, name) then
-      page:field(name == 'finish_reason' and 'ended by' or name, tostring(found[name]))
+      page:field(titles[name] or name, tostring(found[name]))
     end
   end
   if at(found, 'line') then

@@ -18,6 +18,7 @@ from typing import Any
 
 EXPLANATION = {
     "id": "r1",
+    "kept_from": "r0",
     "outcome": "nothing",
     "reason": "inside_word",
     "sentence": "the cursor stands inside a word",

@@ -64,6 +64,7 @@ def test_why_opens_a_window_that_q_closes(plugin: Plugin) -> None:
     for part in (
         "the cursor stands inside a word",
         "inside_word",
+        "kept from r0",
         "41 ms",
         "100 tokens: 90 cached, 4 patched, 6 new",
         "lib.py:3-9  0.50  imported here",

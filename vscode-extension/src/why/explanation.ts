@@ -16,6 +16,8 @@ export interface Explanation {
   readonly confidence?: number | null;
   readonly finish_reason?: string | null;
   readonly source?: string | null;
+  /** The request that wrote the text, if it is an earlier one. */
+  readonly kept_from?: string | null;
   readonly candidates?: readonly (string | { readonly text?: string })[] | null;
   readonly model?: string | null;
   readonly exactness?: string | null;

@@ -41,7 +41,7 @@ function where({ path, uri, line, column, language_id, time, model }: Explanatio
   return [first, said.join(', ')].filter(Boolean).join('\n\n');
 }
 
-function suggestion({ text, confidence, source, finish_reason, candidates }: Explanation): string {
+function suggestion({ text, confidence, source, kept_from, finish_reason, candidates }: Explanation): string {
   if (!text) {
     return '';
   }
@@ -49,6 +49,7 @@ function suggestion({ text, confidence, source, finish_reason, candidates }: Exp
   const facts = [
     confidence == null ? '' : `confidence ${Math.round(confidence * 100)} %`,
     source ? `from ${source}` : '',
+    kept_from ? `written for request \`${kept_from}\`` : '',
     finish_reason ? `ended by ${finish_reason.replaceAll('_', ' ')}` : '',
     others > 0 ? `${others} more to choose from` : '',
   ].filter(Boolean);
