@@ -88,7 +88,7 @@ describe('the installation', () => {
 describe('what is shown of an installation', () => {
   it.each([
     ['Collecting torch>=2.8', 'collecting torch>=2.8'],
-    ['  Downloading https://index.example/a/b/torch-2.8-cp311.whl (180 MB)', 'downloading torch-2.8-cp311.whl (180 MB)'],
+    ['  Downloading https://wheels.example/a/b/torch-2.8-cp311.whl (180 MB)', 'downloading torch-2.8-cp311.whl (180 MB)'],
     ['Installing collected packages: mpmath, torch', 'installing collected packages: mpmath, torch'],
     ['[notice] A new release of pip is available', undefined],
     ['', undefined],

@@ -14,7 +14,7 @@ if [ "$1" = venv ]; then
   for folder; do :; done
   mkdir -p "$folder/bin"
 elif [ "$5" = nothing ]; then
-  echo "error: there is no nothing at https://me:secret@index.example/simple" >&2
+  echo "error: there is no nothing at https://me:secret@wheels.example/wheels" >&2
   echo "hint: look elsewhere." >&2
   exit 2
 elif [ "$5" = everything ]; then
@@ -81,7 +81,7 @@ describe('an environment made with uv', () => {
 
   it('fails with what the program calls its error, without the password in them', async () => {
     const { made } = await trial('nothing');
-    const expected = 'installing failed: error: there is no nothing at https://***@index.example/simple';
+    const expected = 'installing failed: error: there is no nothing at https://***@wheels.example/wheels';
     await expect(made).rejects.toThrow(new InstallationError(expected));
   });
 
@@ -97,8 +97,8 @@ describe('an environment made with uv', () => {
 
 describe('what goes to the log', () => {
   it.each([
-    ['pip install --index-url https://me:secret@index.example/simple x', 'pip install --index-url https://***@index.example/simple x'],
-    ['see https://index.example/a@b', 'see https://index.example/a@b'],
+    ['pip install --find-links https://me:secret@wheels.example/all x', 'pip install --find-links https://***@wheels.example/all x'],
+    ['see https://wheels.example/a@b', 'see https://wheels.example/a@b'],
     ['mail@example', 'mail@example'],
   ])('names nobody: %j', (text, shown) => {
     expect(withoutPasswords(text)).toBe(shown);
