@@ -50,8 +50,9 @@ TYPED = (Workload.REPLAY, Workload.KEYS)
 NUM_EXACT_PROMPT, NUM_EXACT_NEW = 300, 24  # tokens: hundreds of prompts in float32 take minutes
 NUM_RIVAL_PROMPT = 512
 NOTES = (
-    "speed is the time of plain decoding over that of the variant, of all tasks together; "
-    "task_speed is the median over tasks. Time is that of all passes of a request, the one over "
+    "speed is the time per token of plain decoding over that of the variant, of all tasks together; "
+    "task_speed is the median over tasks. Per token, as rounding of int8 makes some texts end "
+    "elsewhere (same_text). Time is that of all passes of a request, the one over "
     "the prompt's last token among them; the rest of the prompt is in the cache.",
     "replay asks where a person pauses, keys after each key; what was suggested before drafts, and "
     "what is remembered is answered without a pass under every variant and is not timed. "

@@ -56,7 +56,7 @@ def _of_variant(name: str, pairs: Sequence[Pair]) -> list[Figure]:
         ratio_of_sums(f"{name}_drafted_of_all", accepted, tokens, "%"),
         ratio_of_sums(f"{name}_drafts_per_pass", drafted, passes, "tokens"),
         _speed(f"{name}_speed", pairs),
-        _median(f"{name}_task_speed", [plain.passes_ms / row.passes_ms for plain, row in pairs]),
+        _median(f"{name}_task_speed", [_speed_of([pair]) for pair in pairs]),
         share_figure(f"{name}_same_text", same, len(pairs)),
     ]
 
@@ -82,23 +82,39 @@ def _renamed(name: str, figures: Sequence[Figure]) -> Figure:
 
 
 def _speed(name: str, pairs: Sequence[Pair]) -> Figure:
-    """Return how many times as fast as plain decoding, time over time of all tasks."""
-    plain = [plain.passes_ms for plain, _ in pairs]
-    return ratio_of_sums(name, plain, [row.passes_ms for _, row in pairs], "x")
+    """Return how many times as fast as plain decoding a token is written, of all tasks together."""
+    return _resampled(name, pairs, _speed_of, "x")
+
+
+def _speed_of(pairs: Sequence[Pair]) -> float:
+    plain, rows = [plain for plain, _ in pairs], [row for _, row in pairs]
+    return _token_ms(plain) / (_token_ms(rows) or 1.0)
+
+
+def _token_ms(rows: Sequence[Measured]) -> float:
+    num_tokens = sum(row.num_passes + row.num_accepted for row in rows)
+    return sum(row.passes_ms for row in rows) / (num_tokens or 1)
 
 
 def ratio_of_sums(name: str, over: Sequence[float], under: Sequence[float], unit: str) -> Figure:
     """Return a ratio of sums over tasks; the interval resamples tasks."""
-    pairs = list(zip(over, under, strict=True))
-    rng = random.Random(0)
 
     def ratio(some: Sequence[tuple[float, float]]) -> float:
         return sum(a for a, _ in some) / (sum(b for _, b in some) or 1.0)
 
-    values = sorted(ratio(rng.choices(pairs, k=len(pairs))) for _ in range(NUM_RESAMPLES))
+    return _resampled(name, list(zip(over, under, strict=True)), ratio, unit)
+
+
+def _resampled(
+    name: str, samples: Sequence[Row], value_of: Callable[[Sequence[Row]], float], unit: str
+) -> Figure:
+    """Return ``value_of`` all samples, the median of single ones, and what resampling makes of it."""
+    rng = random.Random(0)
+    values = sorted(value_of(rng.choices(samples, k=len(samples))) for _ in range(NUM_RESAMPLES))
     low, high = values[int(0.025 * NUM_RESAMPLES)], values[int(0.975 * NUM_RESAMPLES)]
-    median = statistics.median(a / (b or 1.0) for a, b in pairs)
-    return Figure(name, ratio(pairs), unit, len(pairs), median, low, high, "bootstrap 95 %")
+    median = statistics.median(value_of([sample]) for sample in samples)
+    value = value_of(samples)
+    return Figure(name, value, unit, len(samples), median, low, high, "bootstrap 95 %")
 
 
 def _median(name: str, samples: Sequence[float]) -> Figure:

@@ -107,21 +107,25 @@ class CandidateSearch:
         num_left = 2 * params.num_candidates - 1 + params.max_num_retries - len(self._texts)
         num_spare = _NUM_SPARE if params.is_distinct else 0
         num_new = min(num_left, num_missing + num_spare - len(under_way))
-        for _ in range(min(num_new, self._num_fitting(steps, num_new))):
+        self._make_room(steps, num_new)
+        # One is tried in any case, else there would be none.
+        num_fitting = max(self._num_fitting(steps), 0 if under_way else 1)
+        for _ in range(min(num_new, num_fitting)):
             branch = Branch() if is_drawn else self._branches.pop()
             if branch is None:
                 return
             self._begin(steps.fork(branch), branch, steps.prompt_logits)
 
-    def _num_fitting(self, steps: DecodingSteps, num_wanted: int) -> int:
-        """Return how many more texts have room, with all that is wanted made free that can be."""
-        size = self._params.max_new_tokens + 1 + MAX_NUM_DRAFTS
-        under_way = self._under_way()
-        num_promised = sum(size - len(text.steps.output) for text in under_way)
-        if steps.num_free - num_promised < num_wanted * size and self._texts[0] not in under_way:
+    def _make_room(self, steps: DecodingSteps, num_wanted: int) -> None:
+        """Free what the first text took, if it has ended and ``num_wanted`` more do not fit."""
+        if self._texts[0].candidate is not None and self._num_fitting(steps) < num_wanted:
             steps.rewind()
-        num_fitting = (steps.num_free - num_promised) // size
-        return num_fitting if under_way else max(1, num_fitting)
+
+    def _num_fitting(self, steps: DecodingSteps) -> int:
+        """Return how many more texts have room."""
+        size = self._params.max_new_tokens + 1 + MAX_NUM_DRAFTS
+        num_promised = sum(size - len(text.steps.output) for text in self._under_way())
+        return (steps.num_free - num_promised) // size
 
     def _begin(self, steps: DecodingSteps, branch: Branch, prompt_logits: Tensor) -> None:
         number = len(self._texts)

@@ -20,6 +20,7 @@ next token is chosen from what they say, and the rows of such tokens wait for th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -38,6 +39,15 @@ from models.token_batch import PASS_SIZES, TokenBatch, join
 
 # From an output, and the state of which its first uncomputed token was chosen, to logits or None.
 EarlyChoice = Callable[[Sequence[int], Tensor | None], Tensor | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prompt:
+    """A prompt's length, and what the pass over its last row has shown: a row of states, logits."""
+
+    num_tokens: int
+    states: Tensor
+    logits: Tensor
 
 
 class DecodingSteps:
@@ -62,7 +72,7 @@ class DecodingSteps:
         """
         self._decoder, self._pool, self._table = decoder, pool, table
         self._checkpoint, self._drafter, self._early = checkpoint, drafter, early
-        self._num_prompt_tokens = len(table)
+        self._prompt = _Prompt(len(table), torch.empty(0), torch.empty(0))
         self.output: list[int] = []  # all tokens of the text
         self._waiting: list[int] = []  # the last tokens of the output that no pass has computed
         self._befores: Sequence[int] | None = None  # where they belong, None for the end
@@ -72,7 +82,6 @@ class DecodingSteps:
         self._path: list[int] = []  # drafts of the tree that were chosen since
         self._states = torch.empty(0)  # behind the last certain row, then behind each draft
         self._logits = torch.empty(0)  # of the same
-        self._prompt_states = self.prompt_logits = torch.empty(0)
         self.origins: list[str | None] = []  # whose draft each token of the text was
 
     @property
@@ -81,17 +90,22 @@ class DecodingSteps:
         return len(self._waiting)
 
     @property
+    def prompt_logits(self) -> Tensor:
+        """Behind the prompt, [vocab_size], once it has started."""
+        return self._prompt.logits
+
+    @property
     def num_free(self) -> int:
         """How many more tokens the table and its forks have room for."""
         return self._table.num_free
 
     def start(self, rows: TokenRows) -> Tensor:
         """Compute what the prompt lacks, its last token at least; return the logits behind it."""
-        self._num_prompt_tokens = len(self._table) + len(rows)
+        num_tokens = len(self._table) + len(rows)
         self._waiting, self._befores = list(rows.token_ids), rows.befores
-        self.prompt_logits = run_pass(self._decoder, self._pool, [self], self._checkpoint)[0]
-        self._prompt_states = self._states
-        return self.prompt_logits
+        logits = run_pass(self._decoder, self._pool, [self], self._checkpoint)[0]
+        self._prompt = _Prompt(num_tokens, self._states, logits)
+        return logits
 
     def offer(self, token_id: int, *, may_exit: bool = False) -> Tensor | None:
         """Append one token; return the logits behind it, [vocab_size], None if that takes a pass.
@@ -165,28 +179,30 @@ class DecodingSteps:
         """
         self.settle()
         token_ids = list(branch.token_ids)
-        cached = self._table.token_ids[self._num_prompt_tokens :]
-        num_kept = num_common(cached, token_ids[:-1])
-        table = self._table.fork(self._num_prompt_tokens + num_kept)
+        num_prompt = self._prompt.num_tokens
+        num_kept = num_common(self._table.token_ids[num_prompt:], token_ids[:-1])
+        table = self._table.fork(num_prompt + num_kept)
         drafter = None if self._drafter is None else self._drafter.beside(table)
         if drafter is not None and token_ids:  # where one token differs, the rest often stays
             drafter.expect([*token_ids, *self.output[len(token_ids) :]])
         forked = DecodingSteps(self._decoder, self._pool, table, self._checkpoint, drafter)
-        forked._num_prompt_tokens = self._num_prompt_tokens
-        forked.output, forked._waiting = token_ids, token_ids[num_kept:]
-        forked._states = forked._prompt_states = self._prompt_states
-        forked.prompt_logits = self.prompt_logits
-        forked.origins = [None] * len(token_ids)
+        forked._go_on_from(self._prompt, token_ids, num_kept)
         return forked
 
     def rewind(self) -> None:
         """Drop the continuation from the table, so that forks have its room."""
         self.settle()
-        self._table.truncate(self._num_prompt_tokens)
+        self._table.truncate(self._prompt.num_tokens)
 
     def close(self) -> None:
         """Give back the slots of a fork."""
         self._table.close()
+
+    def _go_on_from(self, prompt: _Prompt, output: list[int], num_cached: int) -> None:
+        """Stand behind ``output``, of which the table has the first ``num_cached`` tokens."""
+        self._prompt, self._states = prompt, prompt.states
+        self.output, self._waiting = output, output[num_cached:]
+        self.origins = [None] * len(output)
 
     def _plan(self, num_rows: int, num_texts: int) -> DraftTree:
         if self._drafter is None:

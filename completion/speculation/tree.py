@@ -7,7 +7,8 @@ Of a pass that takes steps of several texts, each text pays its share, and its o
 A node's probability is that of its whole path, so it never exceeds its parent's: taken best first,
 any number of nodes is a tree, and the best one of its size (DySpec, arXiv 2410.11744). The cost of a
 pass is measured on the machine, the probabilities are estimated from what was accepted before. Where
-no draft pays for its row, none is taken.
+no draft pays for its row, none is taken. Sources are asked behind a draft only while a larger tree
+could still be better, if all that is left were as likely as the next draft.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from completion.speculation.costs import PassCosts
 from completion.speculation.estimates import AcceptanceEstimates, Evidence
@@ -61,6 +63,33 @@ class DraftTree:
         }
 
 
+class _StepTimes:
+    """Time per token of a step, as its drafts are taken one by one, the likeliest first."""
+
+    def __init__(self, costs: Sequence[float]) -> None:
+        """``costs`` are those of the step, by the number of its drafts."""
+        self._costs = costs
+        self._size, self._num_tokens = 0, 1.0
+        self.best_size, self._best = 0, costs[0]
+
+    def add(self, probability: float) -> None:
+        """Take in one more draft."""
+        self._size += 1
+        self._num_tokens += probability
+        time = self._costs[self._size] / self._num_tokens
+        if time < self._best:
+            self.best_size, self._best = self._size, time
+
+    def may_fall(self, probability: float) -> bool:
+        """Whether any number of drafts more, all of this ``probability``, would be the best so far."""
+        num_tokens = self._num_tokens
+        for cost in self._costs[self._size + 1 :]:
+            num_tokens += probability
+            if cost < self._best * num_tokens:
+                return True
+        return False
+
+
 class DraftPlanner:
     """Grows trees from the proposals of all sources. Engine thread only."""
 
@@ -102,18 +131,28 @@ class DraftPlanner:
         places = {-1: place}
         depths = {-1: 0}
         self._expand(tree, -1, 1.0, place, heap, is_last)
-        while heap and len(tree) < MAX_NUM_DRAFTS:
+        times = _StepTimes(self._step_costs(num_rows, num_context) if heap else [self._share])
+        while heap and times.may_fall(-heap[0][0]):
             negative, _, parent, token_id = heapq.heappop(heap)
             draft = len(tree)
             tree.token_ids.append(token_id)
             tree.parents.append(parent)
             tree.probabilities.append(-negative)
+            times.add(-negative)
             depths[draft] = depths[parent] + 1
             places[draft] = places[parent].behind(token_id)
             if depths[draft] < max_depth:
                 self._expand(tree, draft, -negative, places[draft], heap, is_last)
-        tree.cut(self._best_size(tree.probabilities, num_rows, num_context))
+        tree.cut(times.best_size)
         return tree
+
+    def _step_costs(self, num_rows: int, num_context: int) -> list[float]:
+        """Return what a text pays for a step, by the number of its drafts."""
+        # Rows that are computed anyway cost the drafts nothing: counted as the one row of a step,
+        # else a long prompt would make drafts look cheap.
+        spent = self._costs.of(num_rows, num_context) - self._share
+        sizes = range(num_rows, num_rows + MAX_NUM_DRAFTS + 1)
+        return [self._costs.of(size, num_context) - spent for size in sizes]
 
     def _expand(
         self,
@@ -129,14 +168,15 @@ class DraftPlanner:
         # than they are where the text ends.
         found = {token_id: by for token_id, by in proposed.items() if not is_last(token_id)}
         tree.proposals[draft] = found
-        shares = {
-            token_id: self._estimates.probability(evidence) for token_id, evidence in found.items()
-        }
-        # Sources overlap, so what they say of one place may add up to more than is possible.
-        scale = probability / max(1.0, sum(shares.values()))
-        for token_id, share in shares.items():
-            if share * scale >= _MIN_PROBABILITY:
-                entry = (-share * scale, next(self._order), draft, token_id)
+        # Sources overlap, so what they say of one place may add up to more than is possible. The
+        # best evidence keeps its word: shared out in proportion, guesses would shorten long copies.
+        shares = [(self._estimates.probability(by), token_id) for token_id, by in found.items()]
+        left = 1.0
+        for share, token_id in sorted(shares, key=itemgetter(0), reverse=True):
+            share_left = min(share, left)
+            left -= share_left
+            if probability * share_left >= _MIN_PROBABILITY:
+                entry = (-probability * share_left, next(self._order), draft, token_id)
                 heapq.heappush(heap, entry)
 
     def _proposals(self, place: DraftPlace, probability: float) -> Proposals:
@@ -157,15 +197,3 @@ class DraftPlanner:
         if not pays:
             self._estimates.note_unasked(source)
         return pays
-
-    def _best_size(self, probabilities: Sequence[float], num_rows: int, num_context: int) -> int:
-        # Rows that are computed anyway cost the drafts nothing: counted as the one row of a step,
-        # else a long prompt would make drafts look cheap.
-        spent = self._costs.of(num_rows, num_context) - self._share
-        best, best_time, num_tokens = 0, self._share, 1.0
-        for size, probability in enumerate(probabilities, start=1):
-            num_tokens += probability
-            time = (self._costs.of(num_rows + size, num_context) - spent) / num_tokens
-            if time < best_time:
-                best, best_time = size, time
-        return best

@@ -59,6 +59,12 @@ def joined(names: list[str]) -> str:
 '''
 
 
+def test_speed_is_by_token_so_that_a_text_cut_short_by_rounding_counts_for_nothing() -> None:
+    shorter = replace(DRAFTED, num_passes=10, num_accepted=10, passes_ms=500.0)
+    found = {each.name: each.value for each in figures_of([ROW, shorter], (PLAIN, MERGED))}
+    assert found["blocks_merged_speed"] == found["blocks_merged_task_speed"] == 1
+
+
 def test_speed_is_time_over_time_and_the_worst_category_is_named() -> None:
     rows = []
     for number in range(5):

@@ -71,6 +71,16 @@ def test_nothing_is_drafted_where_nothing_pays() -> None:
     assert len(plan(Table({}, [(7, 0)]), costs=dear)) == 0  # 1.9 tokens for twice the time
 
 
+def test_no_source_is_asked_behind_drafts_that_cannot_pay() -> None:
+    source = Table({}, [(7, 0)])
+    plan(source, costs=PassCosts({512: {1: 1.0, 2: 2.0, 32: 32.0}}))
+    assert source.num_asked == 1
+    source = Table({}, [(7, 1)])
+    tree = plan(source, costs=PassCosts({512: {1: 1.0, 2: 1.2, 32: 7.2}}))
+    assert len(tree) == 2
+    assert source.num_asked == 3  # here, and behind each draft
+
+
 def test_behind_a_long_prompt_drafts_have_to_pay_as_well() -> None:
     costs = PassCosts({512: {1: 1.0, 2: 1.2, 64: 13.6}})  # each row a fifth
     unlikely = Table({}, [(7, 3)])
@@ -95,9 +105,12 @@ def test_sources_that_agree_make_one_draft_that_both_are_judged_by() -> None:
     assert tree.proposals[-1][7] == [("one", 1), ("other", 0)]
 
 
-def test_probabilities_of_one_place_never_add_up_to_more_than_one() -> None:
-    tree = plan(Table({(): [(7, 0)]}, name="one"), Table({(): [(8, 0)]}, name="other"))
-    assert sum(tree.probabilities) == pytest.approx(1.0)
+def test_of_sources_that_disagree_the_better_one_keeps_its_word_and_the_others_get_the_rest() -> (
+    None
+):
+    tree = plan(Table({(): [(7, 1)]}, name="one"), Table({(): [(8, 0)]}, name="other"))
+    assert paths(tree)[0] == (8,)
+    assert tree.probabilities == pytest.approx([0.9, 0.1])
 
 
 def test_a_source_that_costs_more_than_it_brings_is_not_asked() -> None:
