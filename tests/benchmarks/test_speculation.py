@@ -65,7 +65,7 @@ def test_speed_is_by_token_so_that_a_text_cut_short_by_rounding_counts_for_nothi
     assert found["blocks_merged_speed"] == found["blocks_merged_task_speed"] == 1
 
 
-def test_speed_is_time_over_time_and_the_worst_category_is_named() -> None:
+def test_speed_is_of_all_tasks_together_and_the_worst_category_is_named() -> None:
     rows = []
     for number in range(5):
         for category, passes_ms in (("short", 500.0), ("long", 1250.0)):

@@ -105,6 +105,11 @@ def test_sources_that_agree_make_one_draft_that_both_are_judged_by() -> None:
     assert tree.proposals[-1][7] == [("one", 1), ("other", 0)]
 
 
+def test_probabilities_of_one_place_never_add_up_to_more_than_one() -> None:
+    tree = plan(Table({(): [(7, 0)]}, name="one"), Table({(): [(8, 0)]}, name="other"))
+    assert sum(tree.probabilities) == pytest.approx(1.0)
+
+
 def test_of_sources_that_disagree_the_better_one_keeps_its_word_and_the_others_get_the_rest() -> (
     None
 ):
