@@ -17,7 +17,8 @@ from completion.prompt import CHUNK, Segment
 from kvedit.fates import TokenFates, TokenState
 from models.tokenizer import Tokenizer
 
-MODEL = "model"  # the origin of tokens that no draft foresaw
+# The origin of tokens that no draft foresaw. ``model`` is a source: the smaller model that drafts.
+TARGET = "target"
 _BYTES_PER_TOKEN = 40  # of a prompt: its id, where it came from
 _BYTES_PER_WRITTEN_TOKEN = 100  # its log probability, where its text ends, a name for its origin
 
@@ -39,7 +40,7 @@ class PromptSpan:
 class OutputToken:
     """A token of the output: what it added to the text, and who foresaw it.
 
-    ``origin`` is ``model``, or the source whose draft was accepted.
+    ``origin`` is ``target``, or the source whose draft was accepted.
     """
 
     text: str
@@ -67,7 +68,7 @@ class WrittenTokens:
         start = 0
         for at, stop in enumerate(self.num_shown_chars[:num_tokens]):
             origin = self.origins[at] if at < len(self.origins) else None
-            yield OutputToken(self.shown[start:stop], origin or MODEL, self.logprobs[at])
+            yield OutputToken(self.shown[start:stop], origin or TARGET, self.logprobs[at])
             start = stop
 
 

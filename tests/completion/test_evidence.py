@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from completion.config import CompletionConfig, EngineConfig, PromptConfig
-from completion.evidence import MODEL, Evidence, OutputToken, PromptSpan, WrittenTokens
+from completion.evidence import TARGET, Evidence, OutputToken, PromptSpan, WrittenTokens
 from completion.prompt import Segment
 from completion.service import CompletionService
 from completion.types import (
@@ -114,12 +114,12 @@ def test_an_edit_leaves_tokens_of_every_state(service: CompletionService) -> Non
 
 def test_tokens_are_told_with_whoever_drafted_them(service: CompletionService) -> None:
     plain = ask(service, use_speculation=False)
-    assert {token.origin for token in output_of(plain)} == {MODEL}
+    assert {token.origin for token in output_of(plain)} == {TARGET}
     again = ask(service)
     assert "".join(token.text for token in output_of(again)).startswith(again.text)
     by_source = dict(again.trace.speculation.by_source)
     assert sum(by_source.values()) == again.trace.speculation.num_accepted_tokens > 0
-    drafted = Counter(token.origin for token in output_of(again) if token.origin != MODEL)
+    drafted = Counter(token.origin for token in output_of(again) if token.origin != TARGET)
     assert drafted
     assert all(drafted[name] <= by_source[name] for name in drafted)
     logprobs = sum(token.logprob for token in output_of(again))

@@ -42,7 +42,7 @@ def test_what_the_model_wrote_is_explained_token_by_token(
     told = json.loads(run_fimble("why", answer["id"], "--json", env=env).stdout)
     assert told["text"] == answer["text"] == "a - b"
     assert "".join(token["text"] for token in told["output"]).strip() == "a - b"
-    assert any(token["origin"] != "model" for token in told["output"])  # it was written before
+    assert any(token["origin"] != "target" for token in told["output"])  # it was written before
     spans = told["prompt"]["spans"]
     assert {"exact", "new"} <= {span["state"] for span in spans}
     assert "".join(span["text"] for span in spans).startswith("<|fim_prefix|>import os\ndef add")

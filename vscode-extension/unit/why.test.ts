@@ -17,7 +17,11 @@ const FULL = {
   timings_ms: { total: 120, prefill: 80, decode: 40 },
   prompt: { num_tokens: 50, num_cached: 40, num_patched: 0, num_new: 10 },
   exactness: 'exact',
-  output: [{ text: 'th', origin: 'copied' }],
+  output: [
+    { text: 'th', origin: 'copied' },
+    { text: ' *', origin: 'target' },
+    { text: ' height', origin: 'model' },
+  ],
   speculation: { num_forward_passes: 3, num_draft_tokens: 8, num_accepted_tokens: 5 },
   context: [{ path: 'a.py', start_line: 1, end_line: 9, score: 1.25, source: 'words', reason: 'shares area' }],
 };
@@ -32,7 +36,7 @@ describe('an explanation', () => {
       'confidence 87 %, from engine, 1 more to choose from',
       '80.0 ms',
       '40 taken from the cache',
-      '3 passes of the model; 5 of 8 guessed tokens were right (copied).',
+      '3 passes of the model; 5 of 8 guessed tokens were right (copied, model).',
       '`a.py:1-9`, score 1.25 (words: shares area)',
       '`fimble why a1`',
     ]) {

@@ -354,7 +354,7 @@ def test_caches_of_both_models_share_the_megabytes(tiny_model: LoadedModel, cach
     assert both.pool.num_slots <= alone.pool.num_slots
 
 
-def texts(service: CompletionService) -> list[str]:
+def answers(service: CompletionService) -> list[Suggestion]:
     """Return the answers to a few requests on documents that are edited between them."""
     found = []
     for turn in range(6):
@@ -364,9 +364,15 @@ def texts(service: CompletionService) -> list[str]:
         request = CompletionRequest(str(turn), document, offset, TriggerKind.INVOKED, verbatim=True)
         outcome = service.complete(request, CancellationToken())
         assert isinstance(outcome, Suggestion)
-        found.append(outcome.text)
+        found.append(outcome)
         service._engine.submit(Priority.BATCH, "", lambda _: None, CancellationToken()).result()
     return found
+
+
+def origins_of(answer: Suggestion) -> list[str]:
+    """Return who foresaw each token of an answer."""
+    assert answer.trace.evidence is not None
+    return [token.origin for token in answer.trace.evidence.output(all_tokens=True)]
 
 
 @pytest.mark.parametrize("is_target", [True, False])
@@ -386,7 +392,9 @@ def test_the_service_writes_the_same_with_a_draft_model(
     alone = CompletionService(tiny_model, config)
     both = CompletionService(tiny_model, drafting, None, draft)
     try:
-        assert texts(both) == texts(alone)
+        found = answers(both)
+        assert [each.text for each in found] == [each.text for each in answers(alone)]
+        assert not is_target or any("model" in origins_of(each) for each in found)
         drafter = both._caches.drafter
         (network,) = [each for each in drafter.lasting.of("") if isinstance(each, DraftModel)]
         assert network.num_documents == 2

@@ -209,7 +209,8 @@ def test_kinds_of_tokens_differ_in_more_than_colour(visit: Callable[..., Visit],
         return {f"{page.evaluate(style % kind)} {page.evaluate(line % kind)}" for kind in kinds}
 
     assert len(lines(("exact", "patched", "new", "healed"))) == 4
-    assert len(lines(("model", "draft-0", "draft-1", "draft-2"))) == 4
+    drafts = tuple(f"draft-{number}" for number in range(6))
+    assert len(lines(("target", *drafts))) == 7
 
 
 def test_a_folded_stretch_of_the_prompt_opens(visit: Callable[..., Visit], url: str) -> None:

@@ -114,7 +114,7 @@ def explained(**fields: Any) -> dict[str, Any]:
 def test_people_read_stages_prompt_drafts_and_context() -> None:
     shown = in_words(
         explained(
-            output=[{"text": "f()\x1b[2J", "origin": "model", "logprob": -1.0}],
+            output=[{"text": "f()\x1b[2J", "origin": "target", "logprob": -1.0}],
             feedback={"shown": True, "accepted": "part", "kept": {"30": 0.5}},
         )
     )

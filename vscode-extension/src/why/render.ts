@@ -95,7 +95,7 @@ function prompt({ prompt, exactness, age }: Explanation): string {
 
 function writing(speculation: Speculation | undefined, output: readonly OutputPart[]): string {
   const drafted = speculation?.num_draft_tokens ?? 0;
-  const copied = output.filter((part) => part.origin !== undefined && part.origin !== 'model');
+  const copied = output.filter((part) => part.origin !== undefined && part.origin !== 'target');
   const sources = [...new Set(copied.map((part) => part.origin))].join(', ');
   const passes = speculation?.num_forward_passes ?? 0;
   if (passes === 0) {

@@ -5,22 +5,23 @@ import type { Maybe, OutputToken, Speculation } from '../types';
 import { Section } from './section';
 import { Tokens } from './tokens';
 
-const MODEL = 'model';
+const TARGET = 'target';
 const MEANINGS: Record<string, string> = {
-  [MODEL]: 'Model',
+  [TARGET]: 'Model',
   copied: 'Copied from the document',
   ngrams: 'Seen before in what was written',
   recycled: 'Runner-up of an earlier pass',
   expected: 'Rest of an older suggestion',
   exit: 'Early layer of the model',
+  model: 'Smaller model',
 };
 // As many as the styles have; more sources than these begin anew.
-const NUM_LOOKS = 5;
-const KNOWN = Object.keys(MEANINGS).filter((name) => name !== MODEL);
+const NUM_LOOKS = 6;
+const KNOWN = Object.keys(MEANINGS).filter((name) => name !== TARGET);
 
 function lookOf(origin: string, others: readonly string[]): string {
-  if (origin === MODEL) {
-    return 'is-model';
+  if (origin === TARGET) {
+    return 'is-target';
   }
   const at = KNOWN.indexOf(origin);
   return `is-draft-${(at >= 0 ? at : KNOWN.length + others.indexOf(origin)) % NUM_LOOKS}`;
@@ -37,7 +38,7 @@ export function OutputTokens({ output, speculation, isBrief = false }: Props) {
     return null;
   }
   const origins = [...new Set(output.map((token) => token.origin))];
-  const others = origins.filter((origin) => origin !== MODEL && !KNOWN.includes(origin));
+  const others = origins.filter((origin) => origin !== TARGET && !KNOWN.includes(origin));
   const numOf = (origin: string) => output.filter((token) => token.origin === origin).length;
   return (
     <Section title="Output" figure={counted(output.length, 'token')}>
@@ -48,12 +49,12 @@ export function OutputTokens({ output, speculation, isBrief = false }: Props) {
             text={token.text}
             look={lookOf(token.origin, others)}
             description={titleOf(token)}
-            isUsual={token.origin === MODEL}
+            isUsual={token.origin === TARGET}
           />
         ))}
       </div>
       <ul class="legend is-counted" aria-label="Who wrote the tokens">
-        {[MODEL, ...origins.filter((origin) => origin !== MODEL)].map((origin) => (
+        {[TARGET, ...origins.filter((origin) => origin !== TARGET)].map((origin) => (
           <li key={origin}>
             <span class={`sample token ${lookOf(origin, others)}`}>abc</span>
             {MEANINGS[origin] ?? origin} <b class="number">{count(numOf(origin))}</b>
