@@ -52,6 +52,14 @@ def test_every_benchmark_measures_code_that_exists() -> None:
             assert any(results.ROOT.glob(pattern)), f"{pattern} matches no file"
 
 
+def test_every_benchmark_is_described() -> None:
+    described = (results.ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for table in tomllib.loads(GOALS.read_text(encoding="utf-8"))["benchmarks"].values():
+        words = table["command"].split()
+        script = words[words.index("-m") + 1].replace(".", "/") + ".py"
+        assert f"| `{script}` |" in described
+
+
 def test_goal_without_result_is_missing_when_active_and_not_yet_measured_otherwise(
     results_folder: Path,
 ) -> None:
