@@ -63,7 +63,9 @@ NOTES = (
 )
 EXACTNESS_NOTES = (
     "different: completions of which a token is not that of plain decoding, greedy, from the same "
-    "keys and values of the prompt. flips_of_tokens: first differences among all tokens that were "
+    "keys and values of the prompt; drafted: how many tokens were drafted for them. In float32 "
+    "drafts are planned as if a pass took the same time whatever its size: as passes over two and "
+    "three rows take this CPU two and three times as long, most sources would not draft. flips_of_tokens: first differences among all tokens that were "
     "chosen behind the same ones.",
 )
 RIVAL_NOTES = (
@@ -188,7 +190,8 @@ def _write(
 
 
 def _settings(arguments: argparse.Namespace, num_prompt: int, num_new: int) -> BenchSettings:
-    name, precision = arguments.draft_model, arguments.precision
+    name = arguments.draft_model
+    precision = Precision.INT8 if arguments.exactness else arguments.precision  # it may be wrong
     draft = None if name is None else load_model(name, precision=precision)
     return BenchSettings(num_prompt, num_new, arguments.work / "costs", draft)
 

@@ -2,8 +2,9 @@
 
 Short prompts of held-out files, lines and blocks in turn. All sources merged are compared on every
 prompt, each source alone on some, in rotation. A service first answers with drafts, then without,
-from the same keys and values of the prompt. Tokens are compared by their texts, of which no two
-that a model writes in code are the same.
+from the same keys and values of the prompt; ``expected`` is asked the other way round, as it drafts
+what was suggested before. Tokens are compared by their texts, of which no two that a model writes in
+code are the same.
 """
 
 from __future__ import annotations
@@ -12,18 +13,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from benchmarks.speculation_asking import (
+    DRAFT_MODEL,
     BenchSettings,
     SpeculationBench,
     Variant,
     ask,
     checked,
+    request_before,
     request_of,
 )
 from benchmarks.speculation_rows import MERGED, PLAIN, Compared, append, read_lines
 from benchmarks.speculation_tasks import SpeculationTask, Workload, file_tasks, spread
+from completion.speculation.costs import CostStore
 from completion.types import CompletionRequest, Suggestion
 from models.loader import LoadedModel
+from models.quantize import Precision
+
+# As if any number of rows took the time of one. In float32 a pass over two takes this CPU twice as
+# long, so that no source alone would ever draft.
+FLAT_COSTS = {512: {1: 1.0, 64: 1.0}}
+EXPECTED = "expected"
 
 
 def exactness_tasks(count: int, seed: int) -> list[SpeculationTask]:
@@ -46,6 +58,12 @@ class ExactnessBench(SpeculationBench):
     def __init__(
         self, model: LoadedModel, variants: Sequence[Variant], settings: BenchSettings
     ) -> None:
+        if model.precision is Precision.FLOAT32:
+            folder = settings.calibration_folder.with_name("flat_costs")
+            settings = replace(settings, calibration_folder=folder)
+            num_threads = torch.get_num_threads()
+            store = CostStore(folder, model.fingerprint, str(model.device), num_threads)
+            store.write(FLAT_COSTS)
         super().__init__(model, [each for each in variants if each.name != PLAIN], settings)
         self._precision = model.precision
 
@@ -55,10 +73,15 @@ class ExactnessBench(SpeculationBench):
         Raises:
             RuntimeError: The engine failed.
         """
-        request = _verbatim(task, variant)
         service = self._services[variant.name]
-        drafted = checked(ask(service, request))
-        plain = checked(ask(service, replace(request, use_speculation=False)))
+        if DRAFT_MODEL in variant.sources and self._has_draft_model:
+            checked(ask(service, request_before(task, variant)))
+        request = _verbatim(task, variant)
+        answers = {
+            has_drafts: checked(ask(service, replace(request, use_speculation=has_drafts)))
+            for has_drafts in ((False, True) if variant.name == EXPECTED else (True, False))
+        }
+        drafted, plain = answers[True], answers[False]
         service.forget(request.document.key)
         assert isinstance(drafted, Suggestion)  # whatever is asked verbatim is answered
         assert isinstance(plain, Suggestion)

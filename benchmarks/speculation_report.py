@@ -137,6 +137,7 @@ def exactness_figures(rows: Sequence[Compared]) -> list[Figure]:
                 _count(f"{name}_different", len(other), len({row.task_id for row in some})),
                 share_figure(f"{name}_different_share", len(other), len(some)),
                 share_figure(f"{name}_flips_of_tokens", len(other), num_tokens),
+                _count(f"{name}_drafted", sum(row.num_drafted for row in some), len(some)),
                 _count(f"{name}_accepted", sum(row.num_accepted for row in some), len(some)),
             ]
         num_prompts = len({row.task_id for row in of_precision})

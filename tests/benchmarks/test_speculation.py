@@ -104,6 +104,7 @@ def test_flips_are_counted_among_tokens_behind_the_same_ones() -> None:
     assert found["float32_merged_different"].value == 1
     assert found["float32_merged_different_share"].value == 50
     assert found["float32_merged_flips_of_tokens"].n == 15
+    assert found["float32_merged_drafted"].value == 2 * COMPARED.num_drafted
     assert found["float32_prompts"].value == 2
 
 
