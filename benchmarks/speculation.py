@@ -64,8 +64,8 @@ NOTES = (
 EXACTNESS_NOTES = (
     "different: completions of which a token is not that of plain decoding, greedy, from the same "
     "keys and values of the prompt; drafted: how many tokens were drafted for them. In float32 "
-    "drafts are planned as if a pass took the same time whatever its size: as passes over two and "
-    "three rows take this CPU two and three times as long, most sources would not draft. flips_of_tokens: first differences among all tokens that were "
+    "passes over two and three rows take this CPU two and three times as long, so most sources alone "
+    "would not draft; they draft as if a pass took the same time whatever its size. flips_of_tokens: first differences among all tokens that were "
     "chosen behind the same ones.",
 )
 RIVAL_NOTES = (
