@@ -65,8 +65,8 @@ EXACTNESS_NOTES = (
     "different: completions of which a token is not that of plain decoding, greedy, from the same "
     "keys and values of the prompt; drafted: how many tokens were drafted for them. In float32 "
     "passes over two and three rows take this CPU two and three times as long, so most sources alone "
-    "would not draft; they draft as if a pass took the same time whatever its size. flips_of_tokens: first differences among all tokens that were "
-    "chosen behind the same ones.",
+    "would not draft; they draft as if a pass took the same time whatever its size. "
+    "flips_of_tokens: first differences among all tokens that were chosen behind the same ones.",
 )
 RIVAL_NOTES = (
     "transformers with the dequantised weights; speed is over its own plain decoding, the time of "
