@@ -157,7 +157,7 @@ def _plot(rows: Sequence[Measured], path: Path) -> None:
 
     largest = max(row.num_context for row in rows)
     chosen = [row for row in rows if row.num_context == largest]
-    canvas = Canvas(figsize=(8, 5), layout="constrained")
+    canvas = Canvas(figsize=(9, 5), layout="constrained")
     axes = canvas.subplots()
     for (variant,), found in _groups(chosen, lambda row: (row.variant,)):
         points = []
@@ -170,5 +170,5 @@ def _plot(rows: Sequence[Measured], path: Path) -> None:
     axes.set_ylabel("same line as full recomputation, %")
     axes.set_title(f"An edit in a prompt of {largest} tokens; a point is a category of edits")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    canvas.legend(fontsize=8, loc="outside right upper")  # points stand everywhere
     canvas.savefig(path, dpi=120)
