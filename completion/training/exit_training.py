@@ -73,7 +73,7 @@ def train_exit(
 ) -> Path:
     """Train the exit head of ``model`` on this machine's code and return its file in ``folder``.
 
-    Takes a quarter of an hour on two CPU cores. What is interrupted goes on from the last shard that
+    Takes five minutes on two idle CPU cores. What is interrupted goes on from the last shard that
     ``folder`` holds; the same seed, files and plan give the same shards.
     """
     plan = plan or ExitPlan()

@@ -24,9 +24,9 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             "train",
             help="train what makes a model faster",
             description="Train, on permissively licensed Python code that is installed here, what "
-            "drafts by early exit and what gives up lines that will not be wanted. Takes most of "
-            "an hour on two cores and goes on where it was interrupted. Exit code 0: done, 1: "
-            "failed, 2: bad input.",
+            "drafts by early exit and what gives up lines that will not be wanted. Takes about "
+            "ten minutes on two idle cores and goes on where it was interrupted. Exit code 0: done, "
+            "1: failed, 2: bad input.",
         )
     )
 
