@@ -31,7 +31,9 @@ from kvedit.patch import CachePatcher
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary
 from kvedit.shared import SharedCache
+from kvedit.surroundings import WORK_TOKENS, Surroundings
 from models.loader import LoadedModel
+from models.runs import Donor
 from models.slots import SlotTable
 
 MAX_NUM_LINE_TOKENS = 24
@@ -128,12 +130,12 @@ class _Answer:
 class _Rest:
     """What was computed at rest."""
 
-    def __init__(self, around: SlotTable | None = None, num_tokens: int = 0) -> None:
+    def __init__(self, around: Surroundings | None = None, num_tokens: int = 0) -> None:
         self._around, self.num_tokens = around, num_tokens
 
     @property
-    def donors(self) -> tuple[SlotTable, ...]:
-        return () if self._around is None else (self._around,)
+    def donors(self) -> tuple[Donor, ...]:
+        return () if self._around is None else (self._around.stored,)
 
     def close(self) -> None:
         if self._around is not None:
@@ -152,9 +154,10 @@ class PolicyBench:
             for layout in Layout
         }
         self._capacity = num_context + MAX_NUM_LINE_TOKENS + 128
-        num_slots = 3 * self._capacity + NUM_AROUND + NUM_SHARED + 128
+        num_slots = 3 * self._capacity + WORK_TOKENS + NUM_SHARED + 128
         self._pool = model.decoder.new_pool(1 + num_slots)
         self._shared = SharedCache(model.decoder, self._pool, NUM_SHARED)
+        self._work = SlotTable(self._pool, WORK_TOKENS)
         sentinels = self._prompts[Layout.LINE].sentinel_ids
         self._vocabulary = Vocabulary(model.tokenizer.token_bytes, sentinels)
         self._generators: dict[tuple[int, bool], Generator] = {}
@@ -203,14 +206,14 @@ class PolicyBench:
         if case.category is EditCategory.JUMP:
             document = DocumentSnapshot(case.path, 1, case.language_id, case.before, case.path)
             request = CompletionRequest("", document, case.cursor_before, verbatim=True)
-            target = self._prompts[Layout.LINE].surroundings(request, NUM_AROUND)
-            if target is None:
+            prompts = self._prompts[Layout.LINE]
+            text = prompts.surroundings(request, StickyWindows(), NUM_AROUND)
+            if text is None:
                 return _Rest()
-            around = SlotTable(self._pool, NUM_AROUND + 64)
-            wanted = replace(target, donors=(cached,))
             patcher = CachePatcher(self._model.decoder, self._pool, self._vocabulary, 256)
-            _, report = patcher.update(around, wanted, PatchPolicy(), _go_on)
-            return _Rest(around, report.num_new)
+            around = Surroundings(patcher, self._pool, self._work, NUM_AROUND)
+            around.update(text, (cached,), PatchPolicy(), _go_on)
+            return _Rest(around, patcher.num_healed)
         num_tokens = 0
         for segment in after.segments:
             if segment.segment_id.startswith(CHUNK) and segment not in before.segments:

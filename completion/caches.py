@@ -24,10 +24,11 @@ from kvedit.patch import CachePatcher
 from kvedit.repair import Vocabulary
 from kvedit.shared import SharedCache
 from kvedit.snapshots import SnapshotStore
-from models.errors import PoolFullError
+from kvedit.surroundings import WORK_TOKENS, Surroundings
 from models.loader import LoadedModel
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
+from models.stored_tokens import StoredTokens
 
 HEAD_TOKENS = 1024  # for heads of prompts, common to the documents of a repository
 _DRAFT_SLACK = 64  # slots for rows in flight beyond the longest text
@@ -41,8 +42,8 @@ class Caches:
     """The parts, which share one pool. Engine thread only."""
 
     pool: SlotPool
-    num_around: int
-    floor: int  # the slots below are the sessions' own
+    num_around: int  # tokens stored of a document
+    around: SlotTable | None  # where they are computed; None: not at all
     sessions: SessionStore
     shared: SharedCache
     patcher: CachePatcher
@@ -51,12 +52,11 @@ class Caches:
     drafter: Drafter
     chores: tuple[Work[None], ...]  # to be done once, when nothing else is to do
 
-    def new_around(self) -> SlotTable | None:
-        """Return an empty table for the surroundings of a prompt, None if there is no room for it."""
-        try:
-            return SlotTable(self.pool, self.num_around, floor=self.floor)
-        except PoolFullError:
+    def new_around(self) -> Surroundings | None:
+        """Return an empty store for what stands around a document's prompt, None if there is none."""
+        if self.around is None:
             return None
+        return Surroundings(self.patcher, self.pool, self.around, self.num_around)
 
 
 def table_capacity(config: CompletionConfig) -> int:
@@ -84,16 +84,17 @@ def build_caches(
     engine, decoder = config.engine, model.decoder
     capacity = table_capacity(config)
     # A session holds two tables while the text behind an accepted suggestion is prepared.
-    # The surroundings begin with a sentinel, and rows in flight need room there, too.
-    num_around = engine.around_tokens + _DRAFT_SLACK if engine.around_tokens else 0
-    num_bytes = (2 * capacity + num_around) * decoder.bytes_per_token
+    num_stored_bytes = engine.around_tokens * StoredTokens.bytes_per_token(decoder.config)
+    num_bytes = 2 * capacity * decoder.bytes_per_token + num_stored_bytes
+    num_work = WORK_TOKENS if engine.around_tokens else 0
     networks = _networks(draft, model, prompts, engine, capacity, when_idle)
-    num_draft_bytes = sum(network.num_bytes for network in networks)
-    num_sessions = max(1, (engine.cache_mb * 1_000_000 - num_draft_bytes) // num_bytes)
+    num_other_bytes = sum(network.num_bytes for network in networks)
+    num_other_bytes += num_work * decoder.bytes_per_token
+    num_sessions = max(1, (engine.cache_mb * 1_000_000 - num_other_bytes) // num_bytes)
     num_tables = num_sessions + MAX_NUM_NESTED
     num_shared = HEAD_TOKENS + engine.chunk_tokens
     floor = 1 + num_tables * 2 * capacity
-    pool = decoder.new_pool(floor + num_sessions * num_around + num_shared)
+    pool = decoder.new_pool(floor + num_work + num_shared)
     shared = SharedCache(decoder, pool, num_shared, floor)
     vocabulary = Vocabulary(model.tokenizer.token_bytes, prompts.sentinel_ids)
     patcher = CachePatcher(decoder, pool, vocabulary, engine.prefill_chunk, shared)
@@ -111,8 +112,8 @@ def build_caches(
         chores.insert(0, _exit_loading(drafter, model, pool, engine.trained_folder))
     return Caches(
         pool=pool,
-        num_around=num_around,
-        floor=floor,
+        num_around=engine.around_tokens,
+        around=SlotTable(pool, num_work, floor=floor) if num_work else None,
         sessions=SessionStore(
             pool, capacity, num_sessions, _kept_sessions(model, engine, pool, when_idle)
         ),

@@ -76,7 +76,7 @@ class EngineConfig:
     patch: PatchPolicy = field(default_factory=PatchPolicy)
     heal_after_s: float = 0.7
     chunk_tokens: int = 2048
-    around_tokens: int = 6144
+    around_tokens: int = 16_384
     calibration_folder: Path | None = None
     draft_folder: Path | None = None
     draft_sources: frozenset[str] = DRAFT_SOURCES

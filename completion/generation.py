@@ -39,6 +39,7 @@ from completion.types import PromptStats, SpeculationStats
 from kvedit.patch import CachePatcher, PatchReport, PatchTarget
 from kvedit.policy import PatchPolicy
 from models.decoder import Decoder
+from models.runs import Donor
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 from models.tokenizer import Tokenizer
@@ -115,7 +116,7 @@ class Generator:
         policy: PatchPolicy,
         params: GenerationParams,
         hooks: GenerationHooks,
-        donors: Sequence[SlotTable] = (),
+        donors: Sequence[Donor] = (),
         material: DraftMaterial | None = None,
     ) -> Generation:
         """Return the continuations of ``prompt``.

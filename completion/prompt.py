@@ -16,14 +16,17 @@ from pathlib import PurePath
 from completion.config import PromptConfig
 from completion.fim_format import FimFormat, FimOrder, Layout, RepositoryStyle, detect_format
 from completion.types import CompletionRequest, ContextChunk
-from completion.windows import StickyWindows, WindowBudget, fit_head, fit_tail, spell
+from completion.windows import StickyWindows, WindowBudget, fit_tail, spell
 from kvedit.patch import PatchTarget
 from kvedit.retokenize import Retokenizer
-from models.slots import SlotTable
+from kvedit.surroundings import SurroundingText
+from models.runs import Donor
 from models.tokenizer import Tokenizer
 from retrieval.languages import language_for
 
-_SHARE_ABOVE = 0.55  # of the surroundings: a prompt shows more of what is above its cursor, too
+_SHARE_BELOW = 0.45  # of the surroundings: a prompt shows more of what is above its cursor, too
+_SLACK_AROUND = 0.125
+_NEAR_ABOVE, _NEAR_BELOW = 3072, 2560  # tokens of the surroundings that are wanted first
 NUM_SENTINELS = 8  # room that they get
 EFIM_LINES = 12  # behind the middle sentinel, before prefix and suffix are taken anew
 HEAD, CHUNK = "head", "chunk:"  # ids of segments: the repository's head; the chunks' beginning
@@ -54,7 +57,7 @@ class FimPrompt:
         """All segments' tokens."""
         return [token_id for segment in self.segments for token_id in segment.token_ids]
 
-    def target(self, donors: Sequence[SlotTable] = ()) -> PatchTarget:
+    def target(self, donors: Sequence[Donor] = ()) -> PatchTarget:
         """Return the prompt as what a cache is to hold: its head stays, its chunks may be spliced.
 
         Text that the cache lacks may come from ``donors``.
@@ -129,19 +132,23 @@ class PromptBuilder:
         """Return how prefix and suffix share ``num_tokens``."""
         return WindowBudget(num_tokens, self._config.suffix_share, self._config.slack)
 
-    def surroundings(self, request: CompletionRequest, num_tokens: int) -> PatchTarget | None:
+    def surroundings(
+        self, request: CompletionRequest, windows: StickyWindows, num_tokens: int
+    ) -> SurroundingText | None:
         """Return the document around the cursor from left to right, far beyond the prompt.
 
-        None if the prompt shows all of the document anyway.
+        None if the prompt shows all of the document anyway. ``windows`` are those of the surroundings.
         """
         text, here = request.document.text, line_start(request.prefix)
-        before = fit_tail(self._tokenizer, text[:here], int(num_tokens * _SHARE_ABOVE))
-        after = fit_head(self._tokenizer, text[here:], num_tokens - len(before.token_ids))
-        token_ids = [*before.token_ids, *after.token_ids]
+        windows.follow(request.document)
+        budget = WindowBudget(num_tokens, _SHARE_BELOW, _SLACK_AROUND)
+        before, after = windows.around(self._retokenizer, text, here, here, budget)
+        token_ids = [*before, *after]
         if len(token_ids) < self._config.max_num_tokens * (1 - self._config.slack):
             return None
         begin = () if self.fim_format is None else self._special(self.fim_format.prefix)
-        return PatchTarget([*begin, *token_ids], len(begin))
+        near = range(max(0, len(before) - _NEAR_ABOVE), len(before) + _NEAR_BELOW)
+        return SurroundingText(begin, token_ids, near)
 
     def _prefix_end(self, request: CompletionRequest, windows: StickyWindows) -> int:
         """Return the offset from which on text before the cursor stands behind the sentinels."""

@@ -277,6 +277,8 @@ class CompletionService:
         # A document that may never be must not move the windows of the one that is.
         is_ahead = priority is Priority.PREFETCH
         windows = session.windows.copy() if is_ahead else session.windows
+        if not is_ahead:
+            session.windows_around.follow(request.document)
         # What is shown beside it stays as well, so that its cache begins as the document's does.
         chunks = session.chunks if is_ahead else self._retrieve(request, windows)
         session.chunks = chunks

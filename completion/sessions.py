@@ -17,6 +17,8 @@ from completion.types import ContextChunk
 from completion.windows import StickyWindows
 from kvedit.patch import CachePatcher
 from kvedit.policy import PatchPolicy
+from kvedit.surroundings import Surroundings
+from models.runs import Donor
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 
@@ -30,8 +32,8 @@ class Session:
 
     ``ahead`` is a second table, sharing all it can with the first: the document as it will be if a
     suggestion is accepted. Computing it must not cost the cache of the document as it is.
-    ``around`` is a third: the document from left to right, far beyond the prompt, for jumps.
-    ``chunks`` stand beside it in the prompt, ``drafts`` is what may come again. ``asked`` is the prompt
+    ``around`` is the document from left to right, far beyond the prompt, for jumps; ``windows_around``
+    are its edges. ``chunks`` stand beside it in the prompt, ``drafts`` is what may come again. ``asked`` is the prompt
     last answered from a patched cache, with its logits. ``name`` is what the document is called in
     every run, None if it has no such name.
     """
@@ -40,10 +42,10 @@ class Session:
         self._pool, self._capacity = pool, capacity
         self.name = name
         self.table = SlotTable(pool, capacity)
-        self.around: SlotTable | None = None
+        self.around: Surroundings | None = None
         self.ahead: SlotTable | None = None
         self._works_ahead = False
-        self.windows = StickyWindows()
+        self.windows, self.windows_around = StickyWindows(), StickyWindows()
         self.chunks: tuple[ContextChunk, ...] = ()
         self.drafts = DraftHistory()
         self.num_prompt_tokens = 0
@@ -56,9 +58,9 @@ class Session:
         return self.ahead if self._works_ahead and self.ahead is not None else self.table
 
     @property
-    def donors(self) -> tuple[SlotTable, ...]:
+    def donors(self) -> tuple[Donor, ...]:
         """Where text may be taken from that the document's table lacks."""
-        return () if self.around is None else (self.around,)
+        return () if self.around is None else (self.around.stored,)
 
     @property
     def value(self) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from threading import Lock
 
 from completion.caches import Caches
@@ -153,7 +152,8 @@ class CacheUpkeep:
     ) -> None:
         policy, document = self.policy_for(request), request.document
         with self._caches.sessions.use(document.key, document.lasting_key) as session:
-            session.windows.follow(request.document)
+            for windows in (session.windows, session.windows_around):
+                windows.follow(document)
             chunks = session.chunks = retrieve(request, session.windows)
             prompt = self._prompts.build(request, chunks, session.windows)
             session.take_best(prompt, self._caches.patcher, policy)
@@ -192,15 +192,14 @@ class CacheUpkeep:
     ) -> None:
         """Compute the document beyond the prompt, so that a jump finds it."""
         may_jump = request.is_interactive and not request.verbatim  # a script does not
-        num_tokens = self._config.around_tokens if may_jump else 0
-        target = self._prompts.surroundings(request, num_tokens) if num_tokens else None
-        if session.around is None and target is not None:
-            session.around = self._caches.new_around()
-        if session.around is None or target is None:
+        policy, num_tokens = self.policy_for(request), self._config.around_tokens
+        if not (may_jump and num_tokens and policy.patches):
             return
-        target = replace(target, donors=(session.table,))
-        policy = self.policy_for(request)
-        self._caches.patcher.update(session.around, target, policy, checkpoint, in_rest=True)
+        text = self._prompts.surroundings(request, session.windows_around, num_tokens)
+        if session.around is None and text is not None:
+            session.around = self._caches.new_around()
+        if session.around is not None and text is not None:
+            session.around.update(text, (session.table,), policy, checkpoint)
 
     def _store_chunks(self, prompt: FimPrompt, checkpoint: Checkpoint) -> None:
         """Compute the prompt's chunks by themselves, so that other documents find them."""

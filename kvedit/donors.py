@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kvedit.plan import MIN_MOVED_RUN, NUM_SINKS, PatchPlan, find_runs
-from models.runs import KeptRun
-from models.slots import SlotTable
+from models.runs import Donor, KeptRun
 
 
-def donated(plan: PatchPlan, donor: SlotTable, new_ids: Sequence[int]) -> PatchPlan:
+def donated(plan: PatchPlan, donor: Donor, new_ids: Sequence[int]) -> PatchPlan:
     """Return ``plan`` with runs of ``donor`` in place of long stretches that it would compute.
 
     Args:

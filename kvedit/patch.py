@@ -20,10 +20,10 @@ from kvedit.donors import donated
 from kvedit.fates import TokenFates
 from kvedit.plan import NUM_SINKS, PatchPlan, plan_cache_reuse, plan_patch
 from kvedit.policy import PatchMode, PatchPolicy
-from kvedit.repair import Vocabulary, repaired
+from kvedit.repair import Vocabulary, repaired, repairs
 from kvedit.shared import SharedCache
 from models.decoder import Checkpoint, Decoder
-from models.runs import KeptRun
+from models.runs import Donor, KeptRun
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 
@@ -44,7 +44,7 @@ class PatchTarget:
     token_ids: Sequence[int]
     num_fixed: int = 0
     chunks: tuple[range, ...] = ()
-    donors: tuple[SlotTable, ...] = ()
+    donors: tuple[Donor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,13 @@ class CachePatcher:
         is_near = exact.num_computed <= found.num_computed + EXACT_BONUS
         known = tuple(range(run.new_start, run.new_stop) for run in common.kept)
         return replace(exact if is_near else found, known=known)
+
+    def missing(
+        self, stored_ids: Sequence[int], token_ids: Sequence[int], policy: PatchPolicy
+    ) -> PatchPlan:
+        """Return what of a text that is only stored serves ``token_ids``, and what is to compute."""
+        plan = plan_patch(stored_ids, token_ids, num_fixed=0)
+        return plan.computing(repairs(plan, stored_ids, token_ids, policy, self._vocabulary))
 
     def update(
         self,

@@ -46,7 +46,19 @@ def repaired(
 
     The last token is always computed, as its logits are what a prompt is computed for.
     """
-    wanted: set[int] = {len(new_ids) - 1} if new_ids else set()
+    last = {len(new_ids) - 1} if new_ids else set()
+    return plan.computing(last | repairs(plan, old_ids, new_ids, policy, vocabulary))
+
+
+def repairs(
+    plan: PatchPlan,
+    old_ids: Sequence[int],
+    new_ids: Sequence[int],
+    policy: PatchPolicy,
+    vocabulary: Vocabulary,
+) -> set[int]:
+    """Return the new tokens that ``policy`` wants computed besides those of ``plan``."""
+    wanted: set[int] = set()
     edges = list(_edges(plan))
     if edges and policy.includes(PatchMode.SENTINELS):
         wanted.update(edges)
@@ -55,7 +67,7 @@ def repaired(
         wanted.update(_windows(edges, new_ids, policy, vocabulary))
     if edges and policy.includes(PatchMode.IDENTIFIERS):
         wanted.update(_uses(plan, old_ids, new_ids, policy.max_num_uses, vocabulary))
-    return plan.computing(wanted)
+    return wanted
 
 
 def _edges(plan: PatchPlan) -> Iterator[int]:

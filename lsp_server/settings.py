@@ -197,7 +197,7 @@ class EngineSettings:
     ] = 2048
     around_tokens: Annotated[
         int, Rule("tokens of a document computed at rest, for jumps; 0: none", 0, 65_536)
-    ] = 6144
+    ] = 16_384
     snapshots: Annotated[
         bool, Rule("keep documents' caches on disk over restarts; they hold your source's tokens")
     ] = False

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from models.slots import SlotTable
+
+class Donor(Protocol):
+    """A text that was computed elsewhere, in tokens."""
+
+    token_ids: list[int]
+
+    def num_exact(self) -> int:
+        """Return how many leading tokens are exact."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptRun:
     """``length`` tokens of a table from ``old_start`` on, which a new text has from ``new_start`` on.
 
-    They are the table's own, or those of a ``donor``, which keeps them.
+    They are the table's own, or those of a ``donor``, another table or what is stored, which keeps them.
     """
 
     old_start: int
     new_start: int
     length: int
-    donor: SlotTable | None = None
+    donor: Donor | None = None
 
     @property
     def old_stop(self) -> int:

@@ -58,10 +58,10 @@ class SlotPool:
         self.device = torch.device(device)
         shape = (config.num_layers, config.num_kv_heads, num_slots, config.head_dim)
         # Zeros, because a masked slot is still multiplied by zero, and it must not hold a NaN.
-        self.keys = _lazy_zeros(shape, dtype, self.device)
-        self.values = _lazy_zeros(shape, dtype, self.device)
+        self.keys = lazy_zeros(shape, dtype, self.device)
+        self.values = lazy_zeros(shape, dtype, self.device)
         needs_origin = dtype.itemsize < torch.float32.itemsize
-        self.origin_keys = _lazy_zeros(shape, dtype, self.device) if needs_origin else None
+        self.origin_keys = lazy_zeros(shape, dtype, self.device) if needs_origin else None
         # Views, made once: taking them anew in every layer of every pass would show.
         self.layer_keys = tuple(self.keys.unbind(0))
         self.layer_values = tuple(self.values.unbind(0))
@@ -210,6 +210,19 @@ class SlotPool:
         keys = self.keys if self.origin_keys is None else self.origin_keys
         return _rows_of(keys, at).cpu(), _rows_of(self.values, at).cpu()
 
+    def unrotated(self, slots: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return copies of the keys of ``slots``, moved to position 0, and of their values.
+
+        Each is [num_layers, num_kv_heads, num_slots, head_dim], where the pool is.
+        """
+        index = np.asarray(slots, dtype=np.int64)
+        at = torch.as_tensor(index, device=self.device)
+        values = _rows_of(self.values, at)
+        if self.origin_keys is not None:
+            return _rows_of(self.origin_keys, at), values
+        back = self.rotary.shift_table(torch.as_tensor(-self.positions[index], device=self.device))
+        return rotate(_rows_of(self.keys, at), back[:, 0]), values
+
     def fill(self, slots: Sequence[int], keys: Tensor, values: Tensor) -> None:
         """Write what ``contents`` returned into ``slots``, which have their positions already."""
         index = np.asarray(slots, dtype=np.int64)
@@ -235,7 +248,7 @@ def _rows_of(tensor: Tensor, at: Tensor) -> Tensor:
     return torch.stack([layer.index_select(1, at) for layer in tensor.unbind(0)])
 
 
-def _lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return zeros; on a CPU their pages cost no memory until they are written.
 
     numpy would ask for pages of 2 MB: a table has 0.6 MB in each of a hundred places.

@@ -21,6 +21,7 @@ from torch import Tensor
 from models.errors import PoolFullError
 from models.runs import KeptRun, num_in_place, num_unmoved
 from models.slot_pool import PAD_SLOT, SlotPool
+from models.stored_tokens import StoredTokens
 from models.token_batch import INVISIBLE, Staged, TokenBatch, depths, visibility
 
 
@@ -268,10 +269,12 @@ class SlotTable:
 
     def _check_room(self, runs: Sequence[KeptRun], gone: Sequence[int]) -> None:
         """Raise ``PoolFullError`` if ``runs`` do not fit once the slots ``gone`` are given back."""
-        slots = np.array([slot for run in runs for slot in self._slots_of(run)], dtype=np.int64)
+        held = [run for run in runs if not isinstance(run.donor, StoredTokens)]
+        slots = np.array([slot for run in held for slot in self._slots_of(run)], dtype=np.int64)
         own = np.array(gone, dtype=np.int64)
         num_freed = int((~self._is_foreign_or_shared(own)).sum())
-        num_needed = int(self._is_foreign_or_shared(slots).sum())
+        num_stored = sum(run.length for run in runs) - len(slots)
+        num_needed = int(self._is_foreign_or_shared(slots).sum()) + num_stored
         if num_needed > self.num_free + num_freed:
             raise PoolFullError(
                 f"the session has room for {self.num_free + num_freed} more tokens, {num_needed} "
@@ -279,12 +282,22 @@ class SlotTable:
             )
 
     def _slots_of(self, run: KeptRun) -> list[int]:
-        return (run.donor or self).slots[run.old_start : run.old_stop]
+        """Return the slots that hold the tokens of ``run``; what is stored is in none."""
+        holder = self if run.donor is None else run.donor
+        return holder.slots[run.old_start : run.old_stop] if isinstance(holder, SlotTable) else []
 
     def _own_runs(self, runs: Sequence[KeptRun]) -> list[int]:
         """Return slots of this table alone that hold the tokens of ``runs``."""
         self._pool.retain([s for run in runs if run.donor is not None for s in self._slots_of(run)])
-        return self._own([slot for run in runs for slot in self._slots_of(run)])
+        return self._own([slot for run in runs for slot in self._loaded(run)])
+
+    def _loaded(self, run: KeptRun) -> list[int]:
+        """Return the slots of ``run``; tokens that are stored are written to new ones."""
+        if not isinstance(run.donor, StoredTokens):
+            return self._slots_of(run)
+        slots = self._pool.take(self._extent, run.length)
+        run.donor.load(range(run.old_start, run.old_stop), slots)
+        return slots
 
     def _is_foreign_or_shared(self, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         is_foreign = self._pool.extents_of(slots) != self._extent
