@@ -4,6 +4,9 @@
                                       --llama-server PATH --gguf PATH... --threads N
     python -m benchmarks.head_to_head --work FOLDER --report
 
+With ``--show-all`` fimble shows lines that it thinks unlikely, too, as the plugin shows whatever the
+model wrote; that is another work folder and, with ``--name``, another result.
+
 Stretches of real keystrokes in Python, TypeScript and Rust, each replayed on one side after the
 other by its own schedule: the same weights, threads and machine, and a server for each replay that
 has read the file before. Every finished replay is a line of a file in the work folder, so that a run
@@ -18,9 +21,10 @@ import functools
 import re
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from gguf import GGUFReader, LlamaFileType
 
@@ -48,12 +52,14 @@ class Door(StrEnum):
     DAEMON = "daemon"
 
 
-def run_fimble(stretch: Stretch, door: Door, side: Side) -> Replay:
-    """Return the replay of ``stretch`` on a server of its own."""
+def run_fimble(
+    stretch: Stretch, door: Door, side: Side, settings: Mapping[str, str] = MappingProxyType({})
+) -> Replay:
+    """Return the replay of ``stretch`` on a server of its own, with ``settings`` as variables."""
     start = standalone if door is Door.STANDALONE else behind_daemon
 
     async def replay() -> Replay:
-        async with start(side.num_threads) as server:
+        async with start(side.num_threads, settings) as server:
             return await replay_fimble(stretch, server, side)
 
     return asyncio.run(replay())
@@ -68,8 +74,11 @@ def run_llama(stretch: Stretch, binary: Path, model: Path, side: Side) -> Replay
 def sides_of(arguments: argparse.Namespace) -> dict[str, Run]:
     """Return what replays a stretch on each side; a rival is called after its quantisation."""
     num_threads, binary, door = arguments.threads, arguments.llama_server, arguments.door
-    ours = Side(OURS, str(door), num_threads)
-    sides: dict[str, Run] = {OURS: functools.partial(run_fimble, door=door, side=ours)}
+    served_by = f"{door}, unlikely lines too" if arguments.show_all else str(door)
+    ours = Side(OURS, served_by, num_threads)
+    settings = {"ENGINE_MIN_CONFIDENCE": "0"} if arguments.show_all else {}
+    run_ours = functools.partial(run_fimble, door=door, side=ours, settings=settings)
+    sides: dict[str, Run] = {OURS: run_ours}
     for model in arguments.gguf:
         side = Side(f"llama_{quantisation_of(model)}", version_of(binary), num_threads)
         sides[side.name] = functools.partial(run_llama, binary=binary, model=model, side=side)
@@ -151,7 +160,7 @@ def report(arguments: argparse.Namespace) -> None:
         )
     complete = complete_stretches(replays)
     path = write_result(
-        "head_to_head",
+        arguments.name,
         figures,
         num_threads=numbers.pop(),
         settings={
@@ -196,6 +205,8 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="how fimble is started; a daemon also counts the tokens it computes ahead",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--show-all", action="store_true", help="unlikely lines of fimble, too")
+    parser.add_argument("--name", default="head_to_head", help="of the result")
     parser.add_argument("--report", action="store_true", help="only make the result")
     parser.add_argument(
         "--dry-run", action="store_true", help="print the stretches, or the figures; write nothing"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.daemon import Json, LspClient
 from benchmarks.head_to_head_schedule import Step, Stretch
-from benchmarks.head_to_head_scores import Replay, Shown, Side, cpu_s, scored
+from benchmarks.head_to_head_scores import LATE, Replay, Shown, Side, cpu_s, scored
 from benchmarks.head_to_head_servers import WAIT_S, FimbleServer
 from completion.types import apply_edits
 from lsp_server.line_index import LineIndex, LspPosition
@@ -112,7 +112,10 @@ async def replay_fimble(stretch: Stretch, server: FimbleServer, side: Side) -> R
         cpu_s=after_s - before_s,
         num_asked_tokens=num_new_tokens([why for _, _, why in explained]),
         num_computed_tokens=(num_after or 0) - (num_before or 0) if is_counted else None,
-        keys=tuple(scored(step, shown_by(asked, why, step)) for step, asked, why in explained),
+        keys=tuple(
+            scored(step, shown_by(asked, why, step), reason_of(asked, why))
+            for step, asked, why in explained
+        ),
     )
 
 
@@ -190,6 +193,13 @@ def shown_by(asked: Asked, why: Json, step: Step) -> Shown | None:
     inserted = item["insertText"].removeprefix(typed)
     is_from_cache = why is not None and why["prompt"]["num_tokens"] == 0
     return Shown(asked.ms, step.cursor, end, inserted, is_from_cache)
+
+
+def reason_of(asked: Asked, why: Json) -> str:
+    """Return why there was no answer, or none with text; empty for an answer that is none of both."""
+    if asked.items is None:
+        return LATE
+    return (why or {}).get("reason") or ""
 
 
 def num_new_tokens(explanations: Sequence[Json]) -> int:

@@ -25,6 +25,8 @@ NOTES = (
     "keys for which both sides showed something",
     "match: keys after which the person wrote more in the line and the line shown was the one they "
     "left, nothing shown being no match; match_of_shown: of those with something shown",
+    "none_REASON: keys with nothing to show, by fimble's own reason for it; late: the answer was not "
+    "there before the next key",
     "correct_chars: what is right of a suggestion's first line before its first error",
     "cpu_s_per_key: of the server, in requests, ahead of them and while nobody asks",
     "asked_tokens: of prompts, computed for questions about the cursor that were answered; "
@@ -141,6 +143,9 @@ def _of_side(prefix: str, keys: Sequence[Sequence[Key]]) -> Iterator[Figure | No
     yield _figure(f"{prefix}_match", _matches(keys), statistics.fmean, "%")
     yield _figure(f"{prefix}_match_of_shown", _matches(telling), statistics.fmean, "%")
     yield _figure(f"{prefix}_correct_chars", correct, statistics.fmean, "characters")
+    for reason in sorted({key.reason for some in keys for key in some if key.reason}):
+        is_reason = [[100.0 * (key.reason == reason) for key in some] for some in keys]
+        yield _figure(f"{prefix}_none_{reason}", is_reason, statistics.fmean, "%")
 
 
 def _line_ms(keys: Sequence[Sequence[Key]]) -> Clusters:

@@ -14,6 +14,7 @@ from benchmarks.head_to_head_schedule import Step
 from benchmarks.traces.case import rest_of_line
 
 PAUSED_MS = 250.0  # long enough to see a suggestion
+LATE = "late"  # not there before the next key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Key:
     ``line`` is the line of the cursor as the suggestion would leave it and ``truth`` as the person
     left it, ``None`` if nobody can tell. Of what the suggestion adds to the line, ``num_correct``
     code points are right before the first wrong one. A key is telling if the person went on to
-    write something in the line.
+    write something in the line. ``reason`` is why nothing was shown, as far as the side says so:
+    fimble's own word, or ``LATE``.
     """
 
     pause_ms: float
@@ -44,6 +46,7 @@ class Key:
     truth: str | None
     is_telling: bool
     num_correct: int
+    reason: str = ""
 
     @property
     def is_paused(self) -> bool:
@@ -84,14 +87,18 @@ class Replay:
     keys: tuple[Key, ...]
 
 
-def scored(step: Step, shown: Shown | None) -> Key:
-    """Return what ``step`` brought; what came after the next key, or is blank, was not shown."""
+def scored(step: Step, shown: Shown | None, reason: str = "") -> Key:
+    """Return what ``step`` brought; what came after the next key, or is blank, was not shown.
+
+    ``reason`` is why there was nothing to show, if that is known.
+    """
     line_start = step.text.rfind("\n", 0, step.cursor) + 1
     typed, rest = step.text[line_start : step.cursor], rest_of_line(step.text, step.cursor)
     truth = None if step.truth is None else (typed + step.truth).rstrip()
     is_telling = step.truth is not None and bool(step.truth.strip()) and step.truth != rest
     if shown is None or shown.ms > step.pause_ms or not shown.inserted.strip():
-        return Key(step.pause_ms, None, False, "", truth, is_telling, 0)
+        reason = LATE if shown is not None and shown.ms > step.pause_ms else reason
+        return Key(step.pause_ms, None, False, "", truth, is_telling, 0, reason)
     text = step.text[: shown.start] + shown.inserted + step.text[shown.end :]
     line = rest_of_line(text, line_start).rstrip()
     pairs = zip(line, truth or "", strict=False)

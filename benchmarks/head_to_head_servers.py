@@ -7,7 +7,7 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.request import urlopen
@@ -31,21 +31,23 @@ class FimbleServer:
 
 
 @asynccontextmanager
-async def standalone(num_threads: int) -> AsyncIterator[FimbleServer]:
+async def standalone(num_threads: int, settings: Mapping[str, str]) -> AsyncIterator[FimbleServer]:
     """A server that keeps the model in its process, ``fimble lsp --standalone``."""
 
     async def num_computed() -> int | None:
         return None
 
-    environment = {**os.environ, **_prefixed(_settings(num_threads))}
+    environment = {**os.environ, **_prefixed({**_settings(num_threads), **settings})}
     async with _lsp(["--standalone"], environment) as (client, process_id):
         yield FimbleServer(client, [process_id], num_computed)
 
 
 @asynccontextmanager
-async def behind_daemon(num_threads: int) -> AsyncIterator[FimbleServer]:
+async def behind_daemon(
+    num_threads: int, settings: Mapping[str, str]
+) -> AsyncIterator[FimbleServer]:
     """A server before a daemon, ``fimble lsp``; the daemon counts what it computes."""
-    with running_daemon(**_settings(num_threads), SERVER_NICE="0") as daemon:
+    with running_daemon(**_settings(num_threads), **settings, SERVER_NICE="0") as daemon:
         async with (
             _metrics_url(daemon) as url,
             _lsp([], {**os.environ, **daemon.variables}) as (client, process_id),

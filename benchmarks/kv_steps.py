@@ -1,4 +1,4 @@
-"""The small steps of a patch: planning, tokenising around an edit, moving keys, giving way.
+"""The small steps of a patch: planning, tokenising an edit, moving and storing keys, giving way.
 
     python -m benchmarks.kv_steps
 
@@ -25,10 +25,14 @@ from kvedit.plan import plan_patch
 from kvedit.policy import PatchMode, PatchPolicy
 from kvedit.repair import Vocabulary
 from kvedit.retokenize import Retokenizer, TokenizedText
+from kvedit.surroundings import PIECE_TOKENS
 from models.loader import LoadedModel, load_model
+from models.runs import KeptRun
 from models.slots import SlotTable
+from models.stored_tokens import StoredTokens
 
 NUM_PLANNED, NUM_CACHED = 8192, 2048
+NUM_TAKEN = 1500  # by a jump: what a prompt shows of a document
 
 
 def source_text() -> str:
@@ -111,6 +115,27 @@ def cache_figures(model: LoadedModel, token_ids: Sequence[int], repeats: int) ->
     return [timing_figure("move_2k_keys_ms", moved), timing_figure("healing_gives_way_ms", layers)]
 
 
+def store_figures(model: LoadedModel, token_ids: Sequence[int], repeats: int) -> list[Figure]:
+    """Return how long it takes to store a piece of surroundings, and a jump to take a prompt's."""
+    num_taken = min(NUM_TAKEN, len(token_ids))
+    pool = model.decoder.new_pool(2 * NUM_CACHED + 512)
+    table, other = (SlotTable(pool, NUM_CACHED + 128) for _ in range(2))
+    patcher = CachePatcher(
+        model.decoder, pool, Vocabulary(model.tokenizer.token_bytes, frozenset()), 256
+    )
+    patcher.update(table, PatchTarget(token_ids), PatchPolicy(PatchMode.ROTATE), lambda: None)
+    stored = StoredTokens(pool, NUM_CACHED)
+    stored.replace(range(0), table.slots)
+    piece = range(min(PIECE_TOKENS, len(token_ids)))
+    storing = timed_ms(lambda: stored.replace(piece, table.slots[: piece.stop]), repeats)
+    taking = []
+    for _ in range(repeats):
+        other.truncate(0)
+        run = KeptRun(0, 1, num_taken, stored)
+        taking += timed_ms(functools.partial(other.rearrange, [run]), 1)
+    return [timing_figure("store_piece_ms", storing), timing_figure("take_stored_ms", taking)]
+
+
 def _time_to_give_way(patcher: CachePatcher, table: SlotTable) -> float:
     """Return the longest time between two moments at which healing may be interrupted."""
     seen: list[float] = []
@@ -135,6 +160,7 @@ def main() -> None:
         *plan_figures(token_ids[:NUM_PLANNED], repeats),
         *tokenise_figures(model, kept, repeats),
         *cache_figures(model, token_ids[:NUM_CACHED], min(repeats, 12)),
+        *store_figures(model, token_ids[:NUM_CACHED], min(repeats, 12)),
     ]
     for figure in figures:
         print(f"{figure.name}: {figure.value:.3f} (to {figure.high:.3f})")

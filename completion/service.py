@@ -274,11 +274,8 @@ class CompletionService:
         started = time.perf_counter()
         tree = parse(self._syntax, request.document)
         strategy = choose_strategy(request, tree=tree)
-        # A document that may never be must not move the windows of the one that is.
         is_ahead = priority is Priority.PREFETCH
-        windows = session.windows.copy() if is_ahead else session.windows
-        if not is_ahead:
-            session.windows_around.follow(request.document)
+        windows = session.windows_on(request.document, is_ahead=is_ahead)
         # What is shown beside it stays as well, so that its cache begins as the document's does.
         chunks = session.chunks if is_ahead else self._retrieve(request, windows)
         session.chunks = chunks

@@ -13,7 +13,7 @@ from completion.draft_history import DraftHistory
 from completion.kept_sessions import KeptSessions
 from completion.prompt import FimPrompt
 from completion.scheduler import Priority
-from completion.types import ContextChunk
+from completion.types import ContextChunk, DocumentSnapshot
 from completion.windows import StickyWindows
 from kvedit.patch import CachePatcher
 from kvedit.policy import PatchPolicy
@@ -61,6 +61,17 @@ class Session:
     def donors(self) -> tuple[Donor, ...]:
         """Where text may be taken from that the document's table lacks."""
         return () if self.around is None else (self.around.stored,)
+
+    def windows_on(self, document: DocumentSnapshot, *, is_ahead: bool = False) -> StickyWindows:
+        """Return the windows of the prompt, which follow ``document``.
+
+        One that may never be, ``is_ahead``, moves a copy.
+        """
+        if not is_ahead:
+            self.windows_around.follow(document)
+        windows = self.windows.copy() if is_ahead else self.windows
+        windows.follow(document)
+        return windows
 
     @property
     def value(self) -> float:

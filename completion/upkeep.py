@@ -152,10 +152,9 @@ class CacheUpkeep:
     ) -> None:
         policy, document = self.policy_for(request), request.document
         with self._caches.sessions.use(document.key, document.lasting_key) as session:
-            for windows in (session.windows, session.windows_around):
-                windows.follow(document)
-            chunks = session.chunks = retrieve(request, session.windows)
-            prompt = self._prompts.build(request, chunks, session.windows)
+            windows = session.windows_on(document)
+            chunks = session.chunks = retrieve(request, windows)
+            prompt = self._prompts.build(request, chunks, windows)
             session.take_best(prompt, self._caches.patcher, policy)
             target = prompt.target(session.donors)
             self._caches.generator.prefill(session.table, target, policy, checkpoint)

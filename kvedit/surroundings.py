@@ -23,7 +23,7 @@ from models.slots import SlotTable
 from models.stored_tokens import StoredTokens
 
 CONTEXT_TOKENS = 1024  # that a piece is computed behind; the prefix of a prompt is hardly longer
-PIECE_TOKENS = 2048
+PIECE_TOKENS = 1024
 WORK_TOKENS = CONTEXT_TOKENS + PIECE_TOKENS + HEAL_ROWS + 1
 """Slots that the shared table needs, with the rows in flight and a sentinel."""
 

@@ -20,6 +20,7 @@ from benchmarks.head_to_head_fimble import (
     message_of,
     num_new_tokens,
     position_at,
+    reason_of,
 )
 from benchmarks.head_to_head_fimble import shown_by as shown_by_fimble
 from benchmarks.head_to_head_llama import shown_by as shown_by_llama
@@ -266,6 +267,26 @@ def test_percentile_lies_between_its_neighbours(
     assert percentile(values, percent) == pytest.approx(expected)
 
 
+def test_a_key_with_nothing_to_show_has_the_servers_reason() -> None:
+    taken_back, empty = Asked(1, is_over=True), Asked(2, is_over=True, ms=5.0, items=[])
+    assert reason_of(taken_back, None) == "late"
+    assert reason_of(empty, {"reason": "unlikely_wanted"}) == "unlikely_wanted"
+    step = step_at("a = ", "\n", "b")
+    assert scored(step, None, "unlikely_wanted").reason == "unlikely_wanted"
+    late = Shown(step.pause_ms + 1, step.cursor, step.cursor, "b", False)
+    assert scored(step, late).reason == "late"
+    assert scored(step, replace(late, ms=1.0)).reason == ""
+
+
+def test_the_report_says_how_often_each_reason_was_given() -> None:
+    unlikely = replace(shown_key(None), reason="unlikely_wanted")
+    keys = [shown_key(9.0), unlikely, unlikely, replace(unlikely, reason="late")]
+    values = values_of(replay_of("fimble", keys), replay_of("llama_a", keys[:1] * 4))
+    assert values["all_paused_fimble_none_unlikely_wanted"] == 50
+    assert values["all_paused_fimble_none_late"] == 25
+    assert not [name for name in values if "llama_a_none" in name]
+
+
 def test_report_names_everything_it_measured_in_words_that_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +299,7 @@ def test_report_names_everything_it_measured_in_words_that_differ(
         return Path(f"{benchmark}.json")
 
     monkeypatch.setattr(head_to_head, "write_result", write)
-    head_to_head.report(argparse.Namespace(work=tmp_path, dry_run=False))
+    head_to_head.report(argparse.Namespace(work=tmp_path, dry_run=False, name="head_to_head"))
     assert len(set(written[0])) == len(written[0]) > 20
 
 
