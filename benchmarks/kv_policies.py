@@ -212,7 +212,8 @@ class PolicyBench:
                 return _Rest()
             patcher = CachePatcher(self._model.decoder, self._pool, self._vocabulary, 256)
             around = Surroundings(patcher, self._pool, self._work, NUM_AROUND)
-            around.update(text, (cached,), PatchPolicy(), _go_on)
+            while around.store_next(text, (cached,), PatchPolicy(), _go_on):
+                pass
             return _Rest(around, patcher.num_healed)
         num_tokens = 0
         for segment in after.segments:

@@ -32,10 +32,10 @@ class Session:
 
     ``ahead`` is a second table, sharing all it can with the first: the document as it will be if a
     suggestion is accepted. Computing it must not cost the cache of the document as it is.
-    ``around`` is the document from left to right, far beyond the prompt, for jumps; ``windows_around``
-    are its edges. ``chunks`` stand beside it in the prompt, ``drafts`` is what may come again. ``asked`` is the prompt
-    last answered from a patched cache, with its logits. ``name`` is what the document is called in
-    every run, None if it has no such name.
+    ``around`` is the document from left to right, far beyond the prompt, for jumps, with edges of
+    its own in ``windows_around``. ``chunks`` stand beside it in the prompt, ``drafts`` is what may
+    come again. ``asked`` is the prompt last answered from a patched cache, with its logits. ``name``
+    is what the document is called in every run, None if it has no such name.
     """
 
     def __init__(self, pool: SlotPool, capacity: int, name: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 edit ──▶ patch, a moment later, before the request comes
 answer or patch ──▶ heal, once nothing has happened for a while ──▶ compare with what was shown
+                ──▶ compute chunks, and the text around the prompt, piece by piece
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Lock
+from typing import Protocol
 
 from completion.caches import Caches
 from completion.config import EngineConfig
@@ -33,6 +36,12 @@ logger = logging.getLogger(__name__)
 COALESCING_S = 0.015
 
 Retrieve = Callable[[CompletionRequest, StickyWindows], tuple[ContextChunk, ...]]
+
+
+class _Work(Protocol):
+    """A stretch of work; returns what is left of it."""
+
+    def __call__(self, checkpoint: Checkpoint, /) -> _Work | None: ...
 
 
 class CacheUpkeep:
@@ -88,13 +97,13 @@ class CacheUpkeep:
             return
         key = request.document.key
 
-        def work(checkpoint: Checkpoint) -> None:
+        def work(checkpoint: Checkpoint) -> _Work | None:
             with self._caches.sessions.borrow(key) as session:
                 again = chunks if session is None else retrieve(request, session.windows)
-            if tuple(again) != tuple(chunks):
-                self._update(request, retrieve, checkpoint)
-            else:
-                self._heal_all(request, prompt, checkpoint)
+            if tuple(again) == tuple(chunks):
+                return self._heal_all(request, prompt, checkpoint)
+            self._update(request, retrieve, checkpoint)
+            return None
 
         self._queue(key, Priority.HEAL, work, self._config.heal_after_s)
 
@@ -103,8 +112,8 @@ class CacheUpkeep:
         if not self.policy_for(request).heals:
             return
 
-        def work(checkpoint: Checkpoint) -> None:
-            self._heal_all(request, prompt, checkpoint)
+        def work(checkpoint: Checkpoint) -> _Work | None:
+            return self._heal_all(request, prompt, checkpoint)
 
         self._queue(request.document.key, Priority.HEAL, work, self._config.heal_after_s)
 
@@ -128,7 +137,7 @@ class CacheUpkeep:
         self,
         key: str,
         priority: Priority,
-        work: Callable[[Checkpoint], None],
+        work: _Work,
         delay_s: float = 0.0,
     ) -> None:
         """Queue ``work`` in place of what waits for the same document with the same priority."""
@@ -138,11 +147,21 @@ class CacheUpkeep:
             self._pending[key, priority] = token
         if older is not None:
             older.cancel()
-        try:
-            future = self._engine.submit(priority, key, work, token, delay_s=delay_s)
-        except ServiceClosedError:
-            return
-        future.add_done_callback(_log_failure)
+        self._submit(key, priority, work, token, delay_s)
+
+    def _submit(
+        self, key: str, priority: Priority, work: _Work, token: CancellationToken, delay_s: float
+    ) -> None:
+        """Have ``work`` done, and what it leaves after what waits with the same priority."""
+
+        def step(checkpoint: Checkpoint) -> None:
+            rest = work(checkpoint)
+            if rest is not None:
+                self._submit(key, priority, rest, token, 0.0)
+
+        with suppress(ServiceClosedError):
+            future = self._engine.submit(priority, key, step, token, delay_s=delay_s)
+            future.add_done_callback(_log_failure)
 
     def _update(
         self,
@@ -163,12 +182,21 @@ class CacheUpkeep:
 
     def _heal_all(
         self, request: CompletionRequest, prompt: FimPrompt, checkpoint: Checkpoint
-    ) -> None:
-        with self._caches.sessions.borrow(request.document.key) as session:
+    ) -> _Work | None:
+        """Make the document's cache exact, then its chunks known, then a piece of what is around.
+
+        Returns what does the same again, if more pieces are missing: a long document takes half a
+        minute, which others shall not wait for.
+        """
+        sessions, key = self._caches.sessions, request.document.key
+        with sessions.borrow(key) as session:
             if session is not None:
                 self._heal(session, checkpoint)
-                self._look_around(session, request, checkpoint)
         self._store_chunks(prompt, checkpoint)
+        with sessions.borrow(key) as session:
+            if session is None or not self._look_around(session, request, checkpoint):
+                return None
+        return lambda checkpoint: self._heal_all(request, prompt, checkpoint)
 
     def _heal(self, session: Session, checkpoint: Checkpoint) -> None:
         while self._caches.patcher.heal(session.table, session.num_prompt_tokens, checkpoint):
@@ -188,17 +216,21 @@ class CacheUpkeep:
 
     def _look_around(
         self, session: Session, request: CompletionRequest, checkpoint: Checkpoint
-    ) -> None:
-        """Compute the document beyond the prompt, so that a jump finds it."""
+    ) -> bool:
+        """Compute a piece of the document beyond the prompt, so that a jump finds it.
+
+        Returns whether more is missing.
+        """
         may_jump = request.is_interactive and not request.verbatim  # a script does not
         policy, num_tokens = self.policy_for(request), self._config.around_tokens
         if not (may_jump and num_tokens and policy.patches):
-            return
+            return False
         text = self._prompts.surroundings(request, session.windows_around, num_tokens)
         if session.around is None and text is not None:
             session.around = self._caches.new_around()
-        if session.around is not None and text is not None:
-            session.around.update(text, (session.table,), policy, checkpoint)
+        if session.around is None or text is None:
+            return False
+        return session.around.store_next(text, (session.table,), policy, checkpoint)
 
     def _store_chunks(self, prompt: FimPrompt, checkpoint: Checkpoint) -> None:
         """Compute the prompt's chunks by themselves, so that other documents find them."""

@@ -122,12 +122,12 @@ class CachePatcher:
         known = tuple(range(run.new_start, run.new_stop) for run in common.kept)
         return replace(exact if is_near else found, known=known)
 
-    def missing(
-        self, stored_ids: Sequence[int], token_ids: Sequence[int], policy: PatchPolicy
+    def change(
+        self, old_ids: Sequence[int], new_ids: Sequence[int], policy: PatchPolicy
     ) -> PatchPlan:
-        """Return what of a text that is only stored serves ``token_ids``, and what is to compute."""
-        plan = plan_patch(stored_ids, token_ids, num_fixed=0)
-        return plan.computing(repairs(plan, stored_ids, token_ids, policy, self._vocabulary))
+        """Return how to get from one text to another that is only stored: nobody asks for logits."""
+        plan = plan_patch(old_ids, new_ids, num_fixed=0)
+        return plan.computing(repairs(plan, old_ids, new_ids, policy, self._vocabulary))
 
     def update(
         self,

@@ -13,11 +13,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kvedit.patch import HEAL_ROWS, CachePatcher, PatchTarget
 from kvedit.policy import PatchPolicy
 from models.decoder import Checkpoint
-from models.runs import Donor
+from models.runs import Donor, KeptRun
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 from models.stored_tokens import StoredTokens
@@ -50,16 +51,17 @@ class Surroundings:
         """Store up to ``capacity`` tokens; ``work`` holds what is being computed."""
         self._patcher, self._pool, self._work = patcher, pool, work
         self.stored = StoredTokens(pool, capacity)
-        self._places: list[int] = []  # of what is stored, in the text
+        self._token_ids: list[int] = []  # the text that is being stored
+        self._places: list[int] = []  # of what is stored, in that text
 
-    def update(
+    def store_next(
         self,
         text: SurroundingText,
         donors: Sequence[Donor],
         policy: PatchPolicy,
         checkpoint: Checkpoint,
-    ) -> int:
-        """Store ``text``; returns how many tokens of it were missing.
+    ) -> bool:
+        """Store the next piece of ``text``; returns whether more of it is missing.
 
         Args:
             text: Not longer than there is room for.
@@ -68,17 +70,32 @@ class Surroundings:
             checkpoint: Called between layers; whatever it raises ends the work, and what was
                 finished stays stored.
         """
-        plan = self._patcher.missing(self.stored.token_ids, text.token_ids, policy)
-        self.stored.keep(plan.kept)
-        self._places = [at for run in plan.kept for at in range(run.new_start, run.new_stop)]
-        for gaps in _near_first(plan.computed, text.near):
-            for piece in _pieces(gaps):
-                self._compute(text, piece, donors, policy, checkpoint)
-        return plan.num_computed
+        if self._token_ids != text.token_ids:
+            self._follow(text.token_ids, policy)
+        pieces = _pieces(_gaps(self._places, len(text.token_ids)), text.near)
+        piece = next(pieces, None)
+        if piece is None:
+            return False
+        self._compute(text, piece, donors, policy, checkpoint)
+        return not self.stored.is_closed and next(pieces, None) is not None
 
     def close(self) -> None:
         """Forget everything."""
         self.stored.close()
+
+    def _follow(self, token_ids: Sequence[int], policy: PatchPolicy) -> None:
+        """Keep what serves a new text; what ``policy`` wants computed behind an edit is dropped."""
+        plan = self._patcher.change(self._token_ids, token_ids, policy)
+        runs: list[KeptRun] = []
+        places: list[int] = []
+        for run in plan.kept:
+            first = bisect_left(self._places, run.old_start)
+            last = bisect_left(self._places, run.old_stop)
+            shift = run.new_start - run.old_start
+            runs.append(KeptRun(first, len(places), last - first))
+            places += [place + shift for place in self._places[first:last]]
+        self.stored.keep(runs)
+        self._token_ids, self._places = list(token_ids), places
 
     def _compute(
         self,
@@ -117,19 +134,25 @@ class Surroundings:
         self._places[part.start : part.stop] = there
 
 
-def _near_first(gaps: Sequence[range], near: range) -> Iterator[list[range]]:
-    """Yield the parts of ``gaps`` inside of ``near``, then those outside."""
+def _gaps(places: Sequence[int], num_tokens: int) -> list[range]:
+    """Return what of ``num_tokens`` is not among ``places``, which rise."""
+    edges = [-1, *places, num_tokens]
+    return [range(a + 1, b) for a, b in pairwise(edges) if b > a + 1]
+
+
+def _pieces(gaps: Sequence[range], near: range) -> Iterator[range]:
+    """Yield what to compute at a time: the parts of ``gaps`` inside of ``near``, then the others."""
     inside, before, behind = [], [], []
     for gap in gaps:
         inside.append(range(max(gap.start, near.start), min(gap.stop, near.stop)))
         before.append(range(gap.start, min(gap.stop, near.start)))
         behind.append(range(max(gap.start, near.stop), gap.stop))
-    yield [gap for gap in inside if gap]
-    yield [gap for gap in (*before, *behind) if gap]
+    yield from _stretches([gap for gap in inside if gap])
+    yield from _stretches([gap for gap in (*before, *behind) if gap])
 
 
-def _pieces(gaps: Sequence[range]) -> Iterator[range]:
-    """Yield stretches of up to ``PIECE_TOKENS`` that cover ``gaps`` and begin and end with them."""
+def _stretches(gaps: Sequence[range]) -> Iterator[range]:
+    """Yield ranges of up to ``PIECE_TOKENS`` that cover ``gaps`` and begin and end with them."""
     done = 0
     for gap in gaps:
         start = max(gap.start, done)

@@ -21,7 +21,7 @@ class Donor(Protocol):
 class KeptRun:
     """``length`` tokens of a table from ``old_start`` on, which a new text has from ``new_start`` on.
 
-    They are the table's own, or those of a ``donor``, another table or what is stored, which keeps them.
+    They are the table's own, or those of a ``donor``, another table or a store, which keeps them.
     """
 
     old_start: int

@@ -37,13 +37,15 @@ class StoredTokens:
         self._pool, self.capacity = pool, capacity
         num_layers, num_kv_heads, _, head_dim = pool.values.shape
         rows = (num_layers, num_kv_heads, capacity)
-        self._keys, self._values = (
-            _Rows(
-                lazy_zeros((*rows, head_dim), torch.int8, pool.device),
-                lazy_zeros((*rows, 1), torch.float32, pool.device),
+        # As with tables: a tensor made in the middle of somebody's pass could not be written outside.
+        with torch.inference_mode(mode=False):
+            self._keys, self._values = (
+                _Rows(
+                    lazy_zeros((*rows, head_dim), torch.int8, pool.device),
+                    lazy_zeros((*rows, 1), torch.float32, pool.device),
+                )
+                for _ in range(2)
             )
-            for _ in range(2)
-        )
         self._centre: Tensor | None = None
         self._free = list(range(capacity - 1, -1, -1))
         self._rows: list[int] = []

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,9 @@ from completion.types import (
     TriggerKind,
     apply_edits,
 )
+from kvedit import surroundings
 from kvedit.policy import PatchMode, PatchPolicy
+from kvedit.surroundings import Surroundings
 from models.decoder import Decoder
 from models.loader import LoadedModel
 
@@ -319,6 +322,31 @@ def test_a_generation_without_an_edit_ends_when_it_is_taken_back(
     request = ask(opened(), OFFSET, max_new_tokens=20)
     outcome = service.complete(request, token, lambda _: token.cancel())
     assert isinstance(outcome, Cancelled)
+
+
+def test_surroundings_of_two_documents_are_computed_in_turn(
+    make_service: Callable[..., CompletionService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[Surroundings] = []
+    store_next = Surroundings.store_next
+
+    def noted(self: Surroundings, *arguments: Any) -> bool:
+        turns.append(self)
+        return store_next(self, *arguments)
+
+    monkeypatch.setattr(surroundings, "PIECE_TOKENS", 64)
+    monkeypatch.setattr(Surroundings, "store_next", noted)
+    service = make_service(heal_after_s=0.01, around_tokens=4096)
+    letters = random.Random(3)
+    for name in ("one", "two"):
+        lines = ["".join(letters.choices("abcdefgh", k=20)) + " = 1\n" for _ in range(200)]
+        document = DocumentSnapshot(f"file:///w/{name}.py", 1, "python", "".join(lines))
+        complete(service, ask(document, len("".join(lines[:80]))))
+    wait_for(lambda: len(set(turns)) == 2)
+    wait_until_idle(service)
+    first, second = dict.fromkeys(turns)
+    assert turns.count(first) > 5
+    assert turns.index(second) < len(turns) - turns[::-1].index(first) - 1
 
 
 def test_a_jump_out_of_the_prompt_finds_what_was_computed_at_rest(

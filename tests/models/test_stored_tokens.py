@@ -119,6 +119,16 @@ def test_more_than_fits_changes_nothing() -> None:
     assert stored.token_ids == [*range(10), *range(20, 40)]
 
 
+def test_a_store_made_in_the_middle_of_a_pass_can_be_written_outside() -> None:
+    pool = SlotPool(CONFIG, 200)
+    source = filled(pool, list(range(40)))
+    with torch.inference_mode():
+        stored = StoredTokens(pool, 30)
+        stored.replace(range(0), source.slots[:10])
+    stored.replace(range(10, 10), source.slots[10:20])
+    assert stored.token_ids == list(range(20))
+
+
 def test_a_closed_store_is_empty_and_has_no_memory() -> None:
     pool = SlotPool(CONFIG, 200)
     stored = StoredTokens(pool, 30)
