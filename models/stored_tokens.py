@@ -29,7 +29,7 @@ class StoredTokens:
     """A text that a table may take runs from. One thread.
 
     ``token_ids`` is the text. Each token has, of every layer and head, a key and a value of
-    ``head_dim`` bytes with a scale; their memory is taken when they are written first.
+    ``head_dim`` bytes with a scale; on a CPU their memory is taken when they are written first.
     """
 
     def __init__(self, pool: SlotPool, capacity: int) -> None:
