@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
 from gguf import GGUFReader, LlamaFileType
 
@@ -52,9 +51,7 @@ class Door(StrEnum):
     DAEMON = "daemon"
 
 
-def run_fimble(
-    stretch: Stretch, door: Door, side: Side, settings: Mapping[str, str] = MappingProxyType({})
-) -> Replay:
+def run_fimble(stretch: Stretch, door: Door, side: Side, settings: Mapping[str, str]) -> Replay:
     """Return the replay of ``stretch`` on a server of its own, with ``settings`` as variables."""
     start = standalone if door is Door.STANDALONE else behind_daemon
 

@@ -28,6 +28,7 @@ from kvedit.retokenize import Retokenizer, TokenizedText
 from kvedit.surroundings import PIECE_TOKENS
 from models.loader import LoadedModel, load_model
 from models.runs import KeptRun
+from models.slot_pool import SlotPool
 from models.slots import SlotTable
 from models.stored_tokens import StoredTokens
 
@@ -98,13 +99,17 @@ def tokenise_figures(model: LoadedModel, text: str, repeats: int) -> list[Figure
     return [timing_figure("tokenise_key_ms", spent), timing_figure("tokenise_all_ms", whole)]
 
 
+def patcher_of(model: LoadedModel, pool: SlotPool) -> CachePatcher:
+    """Return what patches tables of ``pool``; texts here have no sentinels."""
+    vocabulary = Vocabulary(model.tokenizer.token_bytes, frozenset())
+    return CachePatcher(model.decoder, pool, vocabulary, 256)
+
+
 def cache_figures(model: LoadedModel, token_ids: Sequence[int], repeats: int) -> list[Figure]:
     """Return how long moving the keys of a prompt takes, and how soon healing gives way."""
     pool = model.decoder.new_pool(2 * NUM_CACHED)
     table = SlotTable(pool, NUM_CACHED + 256)
-    patcher = CachePatcher(
-        model.decoder, pool, Vocabulary(model.tokenizer.token_bytes, frozenset()), 256
-    )
+    patcher = patcher_of(model, pool)
     rotation, moved, layers = PatchPolicy(PatchMode.ROTATE), [], []
     patcher.update(table, PatchTarget(token_ids), rotation, lambda: None)
     for number in range(repeats):
@@ -117,21 +122,17 @@ def cache_figures(model: LoadedModel, token_ids: Sequence[int], repeats: int) ->
 
 def store_figures(model: LoadedModel, token_ids: Sequence[int], repeats: int) -> list[Figure]:
     """Return how long it takes to store a piece of surroundings, and a jump to take a prompt's."""
-    num_taken = min(NUM_TAKEN, len(token_ids))
     pool = model.decoder.new_pool(2 * NUM_CACHED + 512)
     table, other = (SlotTable(pool, NUM_CACHED + 128) for _ in range(2))
-    patcher = CachePatcher(
-        model.decoder, pool, Vocabulary(model.tokenizer.token_bytes, frozenset()), 256
-    )
+    patcher = patcher_of(model, pool)
     patcher.update(table, PatchTarget(token_ids), PatchPolicy(PatchMode.ROTATE), lambda: None)
     stored = StoredTokens(pool, NUM_CACHED)
     stored.replace(range(0), table.slots)
-    piece = range(min(PIECE_TOKENS, len(token_ids)))
-    storing = timed_ms(lambda: stored.replace(piece, table.slots[: piece.stop]), repeats)
-    taking = []
+    piece = range(PIECE_TOKENS)
+    storing = timed_ms(lambda: stored.replace(piece, table.slots[:PIECE_TOKENS]), repeats)
+    run, taking = KeptRun(0, 1, NUM_TAKEN, stored), []
     for _ in range(repeats):
         other.truncate(0)
-        run = KeptRun(0, 1, num_taken, stored)
         taking += timed_ms(functools.partial(other.rearrange, [run]), 1)
     return [timing_figure("store_piece_ms", storing), timing_figure("take_stored_ms", taking)]
 

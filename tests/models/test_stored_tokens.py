@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 import torch
@@ -15,22 +14,10 @@ from models.runs import KeptRun
 from models.slot_pool import SlotPool
 from models.slots import SlotTable
 from models.stored_tokens import StoredTokens
+from tests.kvedit.conftest import ROPES, SMALL
 
-LLAMA: dict[str, Any] = {
-    "model_type": "llama",
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "rope_scaling": {
-        "rope_type": "yarn",
-        "factor": 4.0,
-        "original_max_position_embeddings": 64,
-    },
-}
-CONFIG = ModelConfig.from_hf(LLAMA)
+SHAPE = {**SMALL, **ROPES["yarn"]}
+CONFIG = ModelConfig.from_hf(SHAPE)
 DTYPES = [torch.float32, torch.bfloat16]
 
 
@@ -140,7 +127,7 @@ def test_a_closed_store_is_empty_and_has_no_memory() -> None:
 
 
 def test_a_stored_token_takes_about_a_quarter_of_the_room() -> None:
-    large = ModelConfig.from_hf({**LLAMA, "hidden_size": 256})
+    large = ModelConfig.from_hf({**SHAPE, "hidden_size": 256})
     pool = SlotPool(large, 2)
     in_pool = pool.keys[:, :, 0].nbytes + pool.values[:, :, 0].nbytes
     assert 0.25 < StoredTokens.bytes_per_token(large) / in_pool < 0.27
